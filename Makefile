@@ -1,0 +1,50 @@
+# Everything a new user needs: `make demo` runs the main job, `make test` passes the tests.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint lab bench report servers lock clean
+
+help: ## show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY) ## run the main job on simulated data (DATA=folder: on real traces) and print where the report is
+	$(RUN)/gaugebook demo $(if $(DATA),--data $(DATA))
+
+test: $(READY) servers lint ## install what the tests need and run them all
+	$(RUN)/pytest --cov --cov-report=term:skip-covered
+
+lint: $(READY) ## check style, types and layers
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+lab: $(READY) ## open the notebooks in JupyterLab
+	$(RUN)/gaugebook lab
+
+bench: $(READY) ## measure ourselves beside our peers
+	for program in benchmarks/*.py; do $(RUN)/python $$program || exit 1; done
+
+report: $(READY) ## make the reports of the store that the settings name
+	$(RUN)/gaugebook report run llm_cost
+	$(RUN)/gaugebook report run queue_health
+
+servers: ## install the servers that the tests start, from Debian
+	.ci/servers
+
+lock: $(READY) ## choose the newest versions that pyproject.toml allows and write requirements.lock
+	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install -q uv
+	$(VENV)-lock/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-emit-package gaugebook --no-header --quiet -o requirements.lock
+	rm -rf $(VENV)-lock
+
+clean: ## remove the environment and what tools leave behind
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage
+
+$(READY): requirements.lock pyproject.toml
+	PYTHON=$(PYTHON) .ci/environment $(VENV)
+	touch $@

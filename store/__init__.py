@@ -1,0 +1,1 @@
+"""How to reach the database: settings, connection, embedded server, migrations, writing, reading, errors."""

@@ -1,0 +1,187 @@
+"""Every error a user can meet.
+
+GaugebookError
+├── InputError                what was given cannot be used
+│   ├── ColumnMissing         a frame or a file lacks a column
+│   ├── NoRows                nothing to work on
+│   ├── UnknownName           a name that is not one of those there are
+│   ├── FileUnusable          a file cannot be read as what it should be
+│   └── ParameterInvalid      a parameter of a query or a notebook does not exist or has the wrong type
+├── SettingsError             a key or value of the configuration is wrong
+├── StoreError                the database said no
+│   ├── Unreachable           it did not answer, or refused the credentials
+│   ├── EmbeddedServerError   the embedded server cannot be installed, started or stopped
+│   └── MigrationError        the schema cannot be brought up to date
+│       ├── MigrationChanged  a file that was applied has been edited since
+│       └── SchemaNewer       the database was migrated by a newer release
+├── SourceError               a system that is collected from did not answer as it should
+└── ReportError               a report could not be made
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class GaugebookError(Exception):
+    """Base of all our errors: catch this one to catch them all."""
+
+
+class InputError(GaugebookError):
+    """What was given cannot be used."""
+
+
+class ColumnMissing(InputError):
+    """A frame or file lacks a column. `name` is the column, `present` what is there."""
+
+    def __init__(self, name: str, present: Iterable[str]) -> None:
+        present = tuple(present)
+        super().__init__(name, present)
+        self.name, self.present = name, present
+
+    def __str__(self) -> str:
+        return f"no column {self.name!r}: {_hint(self.name, self.present)}"
+
+
+class NoRows(InputError):
+    """Nothing to work on. `what` names the empty input."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"{self.what} has no rows. Is the collector running? `gaugebook doctor` shows the last sample of each."
+
+
+class UnknownName(InputError):
+    """`name` is not one of `known`; `kind` says what it should name."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = tuple(known)
+        super().__init__(kind, name, known)
+        self.kind, self.name, self.known = kind, name, known
+
+    def __str__(self) -> str:
+        return f"no {self.kind} {self.name!r}: {_hint(self.name, self.known)}"
+
+
+class FileUnusable(InputError):
+    """A file cannot be read as what it should be. `path` and `reason` say which and why."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class ParameterInvalid(InputError):
+    """A parameter does not exist or its value does not fit. `name` and `reason` say which and why."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name, self.reason = name, reason
+
+    def __str__(self) -> str:
+        return f"parameter {self.name!r}: {self.reason}"
+
+
+class SettingsError(GaugebookError):
+    """A key or value of the configuration is wrong. `key`, where it was found (`source`) and `reason`."""
+
+    def __init__(self, key: str, source: str, reason: str) -> None:
+        super().__init__(key, source, reason)
+        self.key, self.source, self.reason = key, source, reason
+
+    def __str__(self) -> str:
+        return f"setting {self.key!r} ({self.source}): {self.reason}"
+
+
+class StoreError(GaugebookError):
+    """The database said no."""
+
+
+class Unreachable(StoreError):
+    """The database did not answer, or refused the credentials. `where` never holds a password."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(where, reason)
+        self.where, self.reason = where, reason
+
+    def __str__(self) -> str:
+        advice = "Check GAUGEBOOK_DSN, or unset it to use the embedded server."
+        return f"cannot reach the database at {self.where}: {self.reason}. {advice}"
+
+
+class EmbeddedServerError(StoreError):
+    """The embedded server cannot be installed, started or stopped. `folder` is its data, `reason` why."""
+
+    def __init__(self, folder: object, reason: str) -> None:
+        super().__init__(folder, reason)
+        self.folder, self.reason = folder, reason
+
+    def __str__(self) -> str:
+        return f"the embedded server in {self.folder}: {self.reason}"
+
+
+class MigrationError(StoreError):
+    """The schema cannot be brought up to date. `file` is the migration, `reason` why."""
+
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(file, reason)
+        self.file, self.reason = file, reason
+
+    def __str__(self) -> str:
+        return f"migration {self.file}: {self.reason}"
+
+
+class MigrationChanged(MigrationError):
+    """A file that was applied has been edited since."""
+
+    def __init__(self, file: str) -> None:
+        MigrationError.__init__(
+            self, file, "was applied and has been edited since; restore it and put the change into a new file"
+        )
+        self.args = (file,)
+
+
+class SchemaNewer(MigrationError):
+    """The database was migrated by a newer release. `file` is the newest migration that is not known here."""
+
+    def __init__(self, file: str) -> None:
+        MigrationError.__init__(
+            self,
+            file,
+            "is in the database and unknown here: the database is newer than this release. Upgrade gaugebook",
+        )
+        self.args = (file,)
+
+
+class SourceError(GaugebookError):
+    """A system that is collected from did not answer as it should. `where` and `reason`."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(where, reason)
+        self.where, self.reason = where, reason
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}"
+
+
+class ReportError(GaugebookError):
+    """A report could not be made. `report` and `reason`."""
+
+    def __init__(self, report: str, reason: str) -> None:
+        super().__init__(report, reason)
+        self.report, self.reason = report, reason
+
+    def __str__(self) -> str:
+        return f"report {self.report!r}: {self.reason}"
+
+
+def _hint(name: str, known: tuple[str, ...]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(map(repr, known)) or 'none'}"

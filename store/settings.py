@@ -1,0 +1,106 @@
+"""Settings: one frozen object, built from defaults < `gaugebook.toml` < `GAUGEBOOK_*` < arguments."""
+
+from __future__ import annotations
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+from tomllib import TOMLDecodeError
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from store.errors import SettingsError
+
+PREFIX = "GAUGEBOOK_"
+CONFIG_VARIABLE = f"{PREFIX}CONFIG"
+TEST_PREFIX = f"{PREFIX}TEST_"  # the test suite's own switches are not settings
+
+
+def default_home() -> Path:
+    """Where the embedded server and reports live: root's under /var/lib, anyone else's under the user data folder."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/gaugebook")  # /root is closed to the user that the server must run as
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "gaugebook"
+
+
+class Settings(BaseSettings):
+    """What a process needs to know. Build it with `load()`; it never changes afterwards."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+
+    dsn: SecretStr | None = Field(None, description="PostgreSQL connection string; none: the embedded server")
+    database: str = Field(
+        "gaugebook", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="database on the embedded server"
+    )
+    home: Path = Field(default_factory=default_home, description="folder of the embedded server")
+    reports: Path = Field(Path("reports"), description="folder that reports are written to")
+    data: Path | None = Field(None, description="folder of real traces for `gaugebook demo --data` and the tests")
+    connect_timeout_s: int = Field(10, ge=1, le=600, description="seconds to wait for the database")
+    rabbitmq_url: str = Field("http://guest:guest@127.0.0.1:15672", description="RabbitMQ management address")
+    rabbitmq_interval_s: float = Field(15.0, gt=0, le=3600, description="seconds between two samples of a broker")
+    metrics_address: str = Field("127.0.0.1", description="address that a collector serves /metrics on")
+    metrics_port: int = Field(
+        9466, ge=0, le=65535, description="port that a collector serves /metrics on; 0: any free one"
+    )
+    team: str = Field("unassigned", description="team that the LLM calls of this process belong to")
+    project: str = Field("unassigned", description="project that the LLM calls of this process belong to")
+    environment: str = Field("default", description="environment that the LLM calls of this process belong to")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del dotenv_settings, file_secret_settings  # not among our sources
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+
+
+def config_file() -> Path:
+    """The configuration file: `GAUGEBOOK_CONFIG`, else `gaugebook.toml` in the working folder."""
+    return Path(os.environ.get(CONFIG_VARIABLE) or "gaugebook.toml")
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings; `overrides` win over the environment, which wins over the file.
+
+    Raises:
+        SettingsError: a key is unknown or a value does not fit; names the key and where it was found.
+
+    >>> load(rabbitmq_interval_s=5).rabbitmq_interval_s
+    5.0
+    """
+    if CONFIG_VARIABLE in os.environ and not config_file().is_file():
+        raise SettingsError("config", CONFIG_VARIABLE, f"there is no file {config_file()}")
+    for variable in os.environ:
+        key = variable.removeprefix(PREFIX).lower()
+        known = variable == CONFIG_VARIABLE or variable.startswith(TEST_PREFIX) or key in Settings.model_fields
+        if variable.startswith(PREFIX) and not known:
+            raise SettingsError(key, variable, _unknown(key))
+    try:
+        return Settings(**overrides)
+    except TOMLDecodeError as error:
+        raise SettingsError("config", str(config_file()), f"is not TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0])
+        reason = _unknown(key) if first["type"] == "extra_forbidden" else first["msg"]
+        raise SettingsError(key, _source(key, overrides), reason) from None  # the cause would print the DSN
+
+
+def _source(key: str, overrides: dict[str, Any]) -> str:
+    if key in overrides:
+        return "argument"
+    variable = PREFIX + key.upper()
+    return variable if variable in os.environ else str(config_file())
+
+
+def _unknown(key: str) -> str:
+    close = get_close_matches(key, Settings.model_fields, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(Settings.model_fields)}"
+    return f"is not a setting; {hint}"

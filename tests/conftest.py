@@ -1,0 +1,28 @@
+"""What every test can use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = [f"tests.{path.stem}" for path in sorted(Path(__file__).parent.glob("fix_*.py"))]
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test sees the settings of whoever runs it."""
+    for variable in os.environ:
+        if variable.startswith("GAUGEBOOK_") and not variable.startswith("GAUGEBOOK_TEST_"):
+            monkeypatch.delenv(variable)
+    monkeypatch.setenv("GAUGEBOOK_REPORTS", str(tmp_path / "reports"))
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The real data, where `GAUGEBOOK_DATA` names it or beside the project."""
+    folder = Path(os.environ.get("GAUGEBOOK_DATA") or Path(__file__).parents[2] / "shared/data")
+    if not folder.is_dir():
+        pytest.skip(f"no real data in {folder}; name its folder in GAUGEBOOK_DATA")
+    return folder

@@ -1,0 +1,102 @@
+"""Real PostgreSQL servers: the embedded one, Debian's, and TimescaleDB where its DSN is given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from store.embedded import EmbeddedServer
+from store.migrate import migrate
+from store.settings import Settings, load
+from tests.servers import need, open_folder
+
+QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+TIMESCALE = "GAUGEBOOK_TEST_TIMESCALE_DSN"
+BACK_ENDS = ("embedded", "debian", "timescale")
+_numbers = count()
+
+
+@pytest.fixture(scope="session")
+def embedded_server() -> Iterator[EmbeddedServer]:
+    """The embedded PostgreSQL, in a folder of its own, without fsync."""
+    with open_folder() as home:
+        server = EmbeddedServer(home, configuration=QUICK)
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def debian_server() -> Iterator[EmbeddedServer]:
+    """Debian's PostgreSQL under the same launcher."""
+    binaries = need("pg_ctl", package="postgresql-15").resolve().parent
+    with open_folder() as home:
+        server = EmbeddedServer(home, binaries=binaries, configuration=QUICK)
+        server.start()
+        yield server
+        server.stop()
+
+
+@contextmanager
+def fresh_database(administration: str, *, template: str | None = None) -> Iterator[str]:
+    """The DSN of an empty database on the server that `administration` reaches; dropped afterwards."""
+    name = f"gaugebook_test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(administration, autocommit=True) as connection:
+        origin = sql.SQL("TEMPLATE {}").format(sql.Identifier(template)) if template else sql.SQL("")
+        connection.execute(sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), origin))
+        try:
+            yield make_conninfo(administration, dbname=name)
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def migrated_template(embedded_server: EmbeddedServer) -> str:
+    """A database on the embedded server that is migrated once and copied for every test."""
+    name = "gaugebook_template"
+    with psycopg.connect(embedded_server.conninfo(), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    migrate(load(dsn=embedded_server.conninfo(name)))
+    return name
+
+
+@pytest.fixture
+def empty_database(embedded_server: EmbeddedServer) -> Iterator[Settings]:
+    """Settings of an empty database on the embedded server."""
+    with fresh_database(embedded_server.conninfo()) as dsn:
+        yield load(dsn=dsn)
+
+
+@pytest.fixture
+def store(embedded_server: EmbeddedServer, migrated_template: str) -> Iterator[Settings]:
+    """Settings of a fresh, migrated database on the embedded server."""
+    with fresh_database(embedded_server.conninfo(), template=migrated_template) as dsn:
+        yield load(dsn=dsn)
+
+
+@pytest.fixture(params=BACK_ENDS)
+def any_store(request: pytest.FixtureRequest) -> Iterator[Settings]:
+    """Settings of a fresh, migrated database on every back end in turn."""
+    if request.param == "embedded":
+        yield request.getfixturevalue("store")
+        return
+    if request.param == "debian":
+        administration = request.getfixturevalue("debian_server").conninfo()
+    elif not (administration := os.environ.get(TIMESCALE, "")):
+        pytest.skip(f"no TimescaleDB: name a server that has it in {TIMESCALE}")
+    with fresh_database(administration) as dsn:
+        settings = load(dsn=dsn)
+        migrate(settings)
+        yield settings
+
+
+def pytest_report_header() -> str:
+    """Which servers the run can reach."""
+    return f"PostgreSQL back ends: {', '.join(BACK_ENDS[:2])}{', timescale' if os.environ.get(TIMESCALE) else f' ({TIMESCALE} is not set)'}"

@@ -1,0 +1,46 @@
+"""What the fixtures that start real servers share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+# Debian keeps servers out of a user's PATH.
+PLACES = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/lib/postgresql/15/bin"])
+
+
+def need(program: str, *, package: str) -> Path:
+    """The path of `program`; without it the test is skipped, or fails where CI=true."""
+    found = shutil.which(program, path=PLACES)
+    if found:
+        return Path(found)
+    return absent(f"{program} is not installed; apt-get install {package}")
+
+
+def absent(reason: str) -> Path:
+    """Skip with `reason`, or fail where CI=true: there nothing may be missing."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A temporary folder that other users can enter: a server may have to run as one."""
+    with tempfile.TemporaryDirectory(prefix="gaugebook-test-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)

@@ -1,0 +1,90 @@
+"""What is shipped: one set of packages in every list, and a wheel that holds the SQL and the notebooks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+
+def direct(*extras: str) -> dict[str, Requirement]:
+    wanted = [*PROJECT["dependencies"], *(line for extra in extras for line in EXTRAS[extra])]
+    requirements = [Requirement(line) for line in wanted]
+    return {requirement.name: requirement for requirement in requirements if requirement.name != "gaugebook"}
+
+
+def locked() -> dict[str, list[Version]]:
+    versions: dict[str, list[Version]] = {}
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        if "==" in line and not line.startswith((" ", "#")):
+            name, _, rest = line.partition("==")
+            versions.setdefault(name, []).append(Version(rest.split()[0]))
+    return versions
+
+
+def test_conda_names_the_same_packages():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    named = {Requirement(line).name: Requirement(line) for line in pip if not line.startswith("--")}
+    assert named == direct(*EXTRAS)
+
+
+def test_the_lock_holds_every_package_within_its_bounds():
+    versions = locked()
+    for name, requirement in direct(*EXTRAS).items():
+        assert name in versions, f"{name} is not in requirements.lock; `make lock`"
+        assert all(requirement.specifier.contains(version) for version in versions[name]), requirement
+
+
+def test_the_lock_names_no_index_and_hashes_everything():
+    text = (ROOT / "requirements.lock").read_text()
+    assert "://" not in text
+    assert "--index" not in text
+    entries = [
+        block for block in text.replace("\\\n", "").splitlines() if "==" in block and not block.startswith((" ", "#"))
+    ]
+    assert all("--hash=sha256:" in entry for entry in entries)
+
+
+@pytest.mark.parametrize("package", ["jupyterlab", "statsmodels", "pandas", "polars", "papermill"])
+def test_a_collector_host_is_spared(package):
+    assert package not in direct()
+
+
+def test_the_wheel_holds_sql_notebooks_and_templates(tmp_path):
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("gaugebook-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        archive.extractall(tmp_path / "site")
+    shipped = {str(path.relative_to(ROOT / "sql")) for path in (ROOT / "sql").rglob("*.sql")}
+    assert shipped
+    assert {f"store/_sql/{name}" for name in shipped} <= names
+    assert "pipelines/_notebooks/reports/llm_cost.py" in names
+    assert not any(name.endswith("sql/__init__.py") for name in names)
+
+    # From the wheel alone, in a folder that knows nothing of the checkout.
+    program = "from store.migrate import migrations; from store.files import sql_folder; print(sql_folder(), len(migrations('postgres')))"
+    found = subprocess.run(
+        [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); {program}"],
+        cwd=tmp_path, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    folder, count = found.stdout.split()
+    assert folder == str(tmp_path / "site/store/_sql")
+    assert int(count) == len([name for name in shipped if name.startswith(("common/", "postgres/"))])
