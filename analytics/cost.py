@@ -1,0 +1,202 @@
+"""What was spent, on what, and how it compares with the span before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from analytics import words
+from analytics.frames import Kind, native, polars
+from analytics.spans import WIDTH, When, moment
+from store.errors import ColumnMissing, NoRows, ParameterInvalid
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+    from analytics.frames import Frame
+
+NANO = 1_000_000_000  # costs are added up in whole billionths of a dollar, so that every breakdown has the same total
+HOUR = WIDTH["hourly"]
+COUNTS = ("requests", "errors", "input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "unpriced")
+
+
+@dataclass(frozen=True, repr=False)
+class CostBreakdown:
+    """Spend by one or more dimensions, dearest first.
+
+    `table` has the dimensions, `cost_usd`, `share` (of the total, 0 to 1), requests, errors, tokens by kind,
+    `unpriced` (requests whose price is not known: they are in no cost), `usd_per_1k_requests` (of those with a price),
+    `previous_usd`, `delta_usd` and `delta_pct` (per cent) against the span of equal length before, null where the frame
+    reaches not so far back. `total_usd` and `previous_usd` are the totals, `since` and `until` the span, half-open.
+    """
+
+    table: pl.DataFrame
+    by: tuple[str, ...]
+    since: datetime
+    until: datetime
+    total_usd: float
+    previous_usd: float | None
+    requests: int
+    unpriced: int
+    kind: Kind = "polars"
+
+    @property
+    def priced(self) -> bool:
+        """Whether any request has a price."""
+        return self.requests > self.unpriced
+
+    def to_polars(self) -> pl.DataFrame:
+        """`table` as polars."""
+        return self.table
+
+    def to_native(self) -> Frame:
+        """`table` as the kind of frame that came in."""
+        return native(self.table, self.kind)
+
+    def sentence(self) -> str:
+        """The headline: how much, how it changed, who spent most, what is not in it."""
+        span = f"From {words.moment(self.since)} to {words.moment(self.until)}"
+        if not self.priced:
+            return f"{span} there were {words.amount(self.requests)} requests; none of them has a known price."
+        compared = "with no time before to compare"
+        if self.previous_usd:
+            compared = f"{words.change(self.total_usd / self.previous_usd - 1)} on the same time before"
+        first = self.table.row(0, named=True)
+        name = "/".join(str(first[dim]) for dim in self.by)
+        most = f"{'/'.join(self.by)} {name} ({words.usd(first['cost_usd'])}, {words.share(first['share'])})"
+        text = f"{span} LLM calls cost {words.usd(self.total_usd)}, {compared}; most went to {most}."
+        if self.unpriced:
+            count = f"{words.amount(self.unpriced)} of {words.amount(self.requests)}"
+            text += f" {count} requests have no known price and are in no sum."
+        return text
+
+    def plot(self, *, most: int = 12) -> Figure:
+        """Bars of the `most` expensive rows."""
+        from analytics.charts import bars
+
+        return bars(self, most=most)
+
+    def __repr__(self) -> str:
+        return f"<CostBreakdown: {self.sentence()}>"
+
+    def _repr_html_(self) -> str:
+        from analytics.render import block, table
+
+        return block(self.sentence(), table(self.for_people()))
+
+    def for_people(self) -> pl.DataFrame:
+        """The columns that a report shows."""
+        shown = list(self.by)
+        if self.priced:
+            shown += ["cost_usd", "share"]
+            shown += ["delta_usd", "delta_pct"] if self.previous_usd is not None else []
+            shown += ["usd_per_1k_requests"]
+        shown += ["requests", *(["errors"] if self.table["errors"].any() else []), "tokens"]
+        if self.unpriced:
+            shown.append("unpriced")
+        tokens = (pl.col("input_tokens") + pl.col("output_tokens")).alias("tokens")
+        return self.table.with_columns(tokens).select(shown)
+
+
+def breakdown(
+    frame: Frame, by: str | Sequence[str] = "team", *, since: When = None, until: When = None
+) -> CostBreakdown:
+    """Break spend down by dimensions, beside the span of equal length before it.
+
+    Args:
+        frame: wide rows as `load.metrics` gives them: bucket, the dimensions, requests, total_cost, tokens. Columns of
+            counts may be absent. To compare, it must reach back twice the span.
+        by: one or several of the frame's columns.
+        since: start; an aware datetime, an ISO text with a zone or a timedelta before the last bucket's end. Default:
+            the start of the frame, with nothing to compare.
+        until: end, not included; likewise. Default: the end of the frame.
+
+    Raises:
+        NoRows: nothing in the span.
+        ColumnMissing: bucket, requests, total_cost or one of `by` is not there.
+        ParameterInvalid: a time cannot be used.
+
+    >>> hours = pl.datetime_range(datetime(2026, 1, 1), datetime(2026, 1, 1, 3), "1h", time_zone="UTC", eager=True)
+    >>> rows = pl.DataFrame({"bucket": hours, "team": list("aaba"), "requests": 10, "total_cost": [1.0, 2, 3, 3]})
+    >>> spend = breakdown(rows, since="2026-01-01T02:00Z")
+    >>> spend.total_usd, spend.previous_usd, spend.table["delta_usd"].to_list()
+    (6.0, 3.0, [0.0, 3.0])
+    """
+    data, kind = polars(frame)
+    dims = (by,) if isinstance(by, str) else tuple(by)
+    for name in ("bucket", "requests", "total_cost", *dims):
+        if name not in data.columns:
+            raise ColumnMissing(name, data.columns)
+    if not dims:
+        raise ParameterInvalid("by", "expected at least one dimension, such as team")
+    if data.is_empty():
+        raise NoRows("the cost frame")
+    if not isinstance(data["bucket"].dtype, pl.Datetime) or data["bucket"].dtype.time_zone is None:
+        raise ParameterInvalid("bucket", f"expected datetimes with a zone, got {data['bucket'].dtype}")
+    data = data.with_columns(pl.col("bucket").dt.convert_time_zone("UTC"))
+    begin, stop, reach = _bounds(data, since, until)
+
+    data = data.with_columns(
+        (pl.col("total_cost").fill_null(0).fill_nan(0) * NANO).round().cast(pl.Int64).alias("nano"),
+        *(pl.lit(0, pl.Int64).alias(name) for name in COUNTS if name not in data.columns),
+    )
+    now = data.filter((pl.col("bucket") >= begin) & (pl.col("bucket") < stop))
+    if now.is_empty():
+        raise NoRows(f"the span {words.moment(begin)} to {words.moment(stop)}")
+    before = data.filter((pl.col("bucket") >= begin - (stop - begin)) & (pl.col("bucket") < begin))
+    sums = [pl.col("nano").sum(), *(pl.col(name).sum().cast(pl.Int64) for name in COUNTS)]
+    here = now.group_by(*dims).agg(sums)
+    past = before.group_by(*dims).agg(pl.col("nano").sum().alias("nano_before"))
+    # A team that is gone still explains a fall of the total.
+    joined = here.join(past, on=list(dims), how="full", coalesce=True, nulls_equal=True)
+    joined = joined.with_columns(pl.col("nano", "nano_before", *COUNTS).fill_null(0))
+    total = int(joined["nano"].sum())
+    previous = int(joined["nano_before"].sum()) if reach else None
+    known = pl.lit(reach)
+    priced = pl.col("requests") - pl.col("unpriced")
+    growth = pl.col("nano") / pl.col("nano_before")
+    table = joined.sort("nano", "requests", *dims, descending=[True, True] + [False] * len(dims)).select(
+        *dims,
+        (pl.col("nano") / NANO).alias("cost_usd"),
+        (pl.col("nano") / total if total else pl.lit(None, pl.Float64)).alias("share"),
+        *COUNTS,
+        pl.when(priced > 0).then(pl.col("nano") / NANO * 1000 / priced).alias("usd_per_1k_requests"),
+        pl.when(known).then(pl.col("nano_before") / NANO).alias("previous_usd"),
+        pl.when(known).then((pl.col("nano") - pl.col("nano_before")) / NANO).alias("delta_usd"),
+        pl.when(known & (pl.col("nano_before") > 0)).then(100 * (growth - 1)).alias("delta_pct"),
+    )
+    requests, unpriced = int(table["requests"].sum()), int(table["unpriced"].sum())
+    before_usd = None if previous is None else previous / NANO
+    return CostBreakdown(table, dims, begin, stop, total / NANO, before_usd, requests, unpriced, kind)
+
+
+def measure(frame: Frame) -> tuple[str, str]:
+    """What is worth a chart and its unit: cost where anything has a price, else requests.
+
+    >>> measure(pl.DataFrame({"total_cost": [None, None]}, schema={"total_cost": pl.Float64}))
+    ('requests', 'requests')
+    """
+    data, _ = polars(frame)
+    if "total_cost" not in data.columns:
+        raise ColumnMissing("total_cost", data.columns)
+    return ("cost_usd", "USD") if (data["total_cost"].fill_null(0) > 0).any() else ("requests", "requests")
+
+
+def _bounds(data: pl.DataFrame, since: When, until: When) -> tuple[datetime, datetime, bool]:
+    """The span, and whether the frame reaches back over the one before it."""
+    buckets = data["bucket"].unique().sort()
+    gaps = buckets.diff().drop_nulls()
+    width = gaps.min() if len(gaps) else None
+    first, last = buckets[0], buckets[-1]
+    end = last + (width if width is not None else HOUR)
+    stop = moment(until, end, "until") or end
+    begin = moment(since, end, "since") or first
+    if begin >= stop:
+        raise ParameterInvalid("since", f"{words.moment(begin)} is not before until, {words.moment(stop)}")
+    # A quiet first day may have no row; a frame that starts later than that was not there.
+    slack = min((stop - begin) / 4, 24 * HOUR)
+    return begin, stop, first <= begin - (stop - begin) + slack and first < begin

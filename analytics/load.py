@@ -1,0 +1,366 @@
+"""Rollups of the store as frames: long series for forecasts, wide rows for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Literal
+
+import polars as pl
+
+from analytics.frames import Kind, native
+from analytics.spans import WIDTH, Grain, Span, When, floor, moment
+from analytics.spans import span as bounds
+from store.errors import ColumnMissing, ParameterInvalid, SourceError, UnknownName
+from store.read import read
+from store.settings import Settings
+from store.settings import load as load_settings
+
+if TYPE_CHECKING:
+    from analytics.frames import Frame
+
+DIMENSIONS = ("provider", "model", "team", "project")
+QUEUE_DIMENSIONS = ("cluster", "vhost", "queue")
+TOKENS = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
+VALUES = {"llm_requests": ("requests", "errors", "cost_usd", *TOKENS), "llm_usage": ("requests", "cost_usd", *TOKENS)}
+QUEUE_VALUES = {
+    "messages": "avg_messages",
+    "ready": "avg_ready",
+    "unacked": "avg_unacked",
+    "consumers": "avg_consumers",
+    "head_age_s": "max_head_age",
+    "published_per_s": "avg_published_per_s",
+    "delivered_per_s": "avg_delivered_per_s",
+    "acked_per_s": "avg_acked_per_s",
+}
+TOTAL = "total"  # unique_id of a series over everything
+POINTS = 11_000  # Prometheus refuses a range query with more points a series
+
+
+def span(
+    source: str = "llm_requests",
+    *,
+    settings: Settings | None = None,
+    grain: Grain = "hourly",
+    days: float | None = None,
+    until: When = None,
+) -> Span:
+    """The last `days` of what a source has, up to `until` (default: its latest whole bucket, not the wall clock).
+
+    Raises:
+        UnknownName, ParameterInvalid: as `analytics.spans.span` does; `days` below zero.
+    """
+    if days is not None and not days > 0:
+        raise ParameterInvalid("days", f"expected more than zero, got {days!r}")
+    whole = bounds(settings, source, grain, None, until)
+    if days is None or not whole.buckets:
+        return whole
+    return bounds(settings, source, grain, max(whole.since, whole.until - timedelta(days=days)), whole.until)
+
+
+def llm(
+    settings: Settings | None = None,
+    *,
+    value: str = "cost_usd",
+    by: Sequence[str] = (),
+    grain: Grain = "hourly",
+    since: When = None,
+    until: When = None,
+    as_: Kind = "polars",
+) -> Frame:
+    """LLM requests as series: `unique_id, ds, y` and the dimensions in `by`, on a complete grid.
+
+    Args:
+        settings: None reads them from the environment.
+        value: requests, errors, cost_usd, input_tokens, output_tokens, cached_tokens or reasoning_tokens.
+        by: any of provider, model, team, project; `unique_id` joins them with "/". None of them: one series "total".
+        grain: hourly or daily.
+        since: start; an aware datetime, an ISO text with a zone, or a timedelta before the end of the data. Default:
+            all there is.
+        until: end, not included; likewise. Default: the end of the last bucket that is over.
+        as_: polars or pandas.
+
+    Returns:
+        `ds` UTC, the start of the bucket; a bucket without traffic is 0. Empty when the store has nothing there.
+
+    Raises:
+        UnknownName: of a value, dimension, grain or kind.
+        ParameterInvalid: a time cannot be used, one without a zone for example.
+    """
+    _known("value", value, VALUES["llm_requests"])
+    return _series(settings, value, by, bounds(settings, "llm_requests", grain, since, until), as_)
+
+
+def usage(
+    settings: Settings | None = None,
+    *,
+    value: str = "cost_usd",
+    by: Sequence[str] = (),
+    grain: Grain = "hourly",
+    since: When = None,
+    until: When = None,
+    as_: Kind = "polars",
+) -> Frame:
+    """Usage that providers and gateways report in buckets, as series; arguments, result and errors are those of `llm`.
+
+    It knows no single requests, so there is no value `errors`.
+    """
+    _known("value", value, VALUES["llm_usage"])
+    return _series(settings, value, by, bounds(settings, "llm_usage", grain, since, until), as_)
+
+
+def minutes(
+    settings: Settings | None = None,
+    *,
+    value: str = "requests",
+    project: str | None = None,
+    team: str | None = None,
+    model: str | None = None,
+    since: When = None,
+    until: When = None,
+    as_: Kind = "polars",
+) -> Frame:
+    """LLM requests per minute from the raw rows, as one series: for traces too short for hours.
+
+    Args:
+        settings: None reads them from the environment.
+        value: as in `llm`.
+        project: only this one; None: all.
+        team: likewise.
+        model: likewise.
+        since: start; an aware datetime, an ISO text with a zone, or a timedelta before now.
+        until: end, not included; likewise.
+        as_: polars or pandas.
+
+    Returns:
+        As `llm`; from the second minute with traffic to the last but one, since those at the ends may be cut.
+    """
+    _known("value", value, VALUES["llm_requests"])
+    now = datetime.now(UTC)
+    begin, stop = moment(since, now, "since"), moment(until, now, "until")
+    filters = {"project": project, "team": team, "model": model}
+    rows = read(settings or load_settings(), "llm_minutes", since=begin, until=stop, **filters)
+    name = "/".join(part for part in filters.values() if part) or TOTAL
+    inner = rows.select("ds", pl.col(value).alias("y"))[1:-1]
+    filled = inner.upsample("ds", every="1m").with_columns(pl.col("y").fill_null(0.0)) if len(inner) else inner
+    return native(filled.select(pl.lit(name).alias("unique_id"), "ds", "y"), _kind(as_))
+
+
+def queues(
+    settings: Settings | None = None,
+    *,
+    value: str = "messages",
+    by: Sequence[str] = ("queue",),
+    grain: Grain = "hourly",
+    since: When = None,
+    until: When = None,
+    as_: Kind = "polars",
+) -> Frame:
+    """RabbitMQ queues as series: `unique_id, ds, y` and the dimensions in `by`, on a complete grid.
+
+    Args:
+        settings: None reads them from the environment.
+        value: messages, ready, unacked, consumers, published_per_s, delivered_per_s, acked_per_s (means over the
+            bucket, added up over queues) or head_age_s (the oldest).
+        by: any of cluster, vhost, queue.
+        grain: hourly or daily.
+        since: as in `llm`.
+        until: as in `llm`.
+        as_: polars or pandas.
+
+    Returns:
+        As `llm`, but a bucket without samples is null: nobody looked, which is not the same as an empty queue.
+    """
+    _known("value", value, QUEUE_VALUES)
+    dims = _dimensions(by, QUEUE_DIMENSIONS)
+    where = _whole_days(bounds(settings, "rabbitmq_queues", grain, since, until))
+    rows = _read(settings, "queue_rows", where)
+    column = pl.col(QUEUE_VALUES[value])
+    merged = column.max() if value == "head_age_s" else pl.when(column.count() > 0).then(column.sum())
+    long = rows.group_by(pl.col("bucket").alias("ds"), *dims).agg(merged.cast(pl.Float64).alias("y"))
+    return native(_gridded(long, dims, where, None), _kind(as_))
+
+
+def metrics(
+    settings: Settings | None = None,
+    *,
+    source: Literal["llm_requests", "llm_usage"] = "llm_requests",
+    grain: Grain = "hourly",
+    since: When = None,
+    until: When = None,
+    as_: Kind = "polars",
+) -> Frame:
+    """The LLM rollup as wide rows, one per bucket, provider, model, team and project, without histograms.
+
+    Columns: bucket (UTC), the dimensions, requests, errors, avg_ttft, avg_duration (seconds), avg_tps (tokens/s),
+    tokens by kind, total_cost (USD, null where nothing has a price), unpriced and unmetered (requests without price or
+    usage).
+    """
+    _known("LLM source", source, VALUES)
+    where = bounds(settings, source, grain, since, until)
+    return native(_read(settings, "llm_rows" if source == "llm_requests" else "usage_rows", where), _kind(as_))
+
+
+def queue_metrics(
+    settings: Settings | None = None,
+    *,
+    grain: Grain = "hourly",
+    since: When = None,
+    until: When = None,
+    as_: Kind = "polars",
+) -> Frame:
+    """The queue rollup as wide rows, one per bucket, cluster, vhost and queue: depths, consumers, messages/s."""
+    return native(_read(settings, "queue_rows", bounds(settings, "rabbitmq_queues", grain, since, until)), _kind(as_))
+
+
+def latency(
+    settings: Settings | None = None,
+    *,
+    by: Sequence[str] = ("model",),
+    grain: Grain | Literal["span"] = "hourly",
+    since: When = None,
+    until: When = None,
+    quantiles: Sequence[float] = (0.5, 0.95, 0.99),
+    as_: Kind = "polars",
+) -> Frame:
+    """Percentiles of latency from merged histograms; errors are not in them.
+
+    Args:
+        settings: None reads them from the environment.
+        by: any of provider, model, team, project.
+        grain: hourly, daily, or "span" for one row over all of it.
+        since: as in `llm`.
+        until: as in `llm`.
+        quantiles: between 0 and 1.
+        as_: polars or pandas.
+
+    Returns:
+        `ds`, the dimensions, requests, errors, and for each of ttft (time to first token), duration and tpot (time per
+        output token) the columns `ttft_p50_s`, ... in seconds; null where nothing was measured.
+    """
+    dims = _dimensions(by, DIMENSIONS)
+    asked = [float(q) for q in quantiles]
+    if not asked or not all(0 <= q <= 1 for q in asked):
+        raise ParameterInvalid("quantiles", f"expected numbers between 0 and 1, got {quantiles!r}")
+    where = bounds(settings, "llm_requests", "hourly" if grain == "span" else grain, since, until)
+    rows = _read(settings, "llm_latency", where, grain=grain, by=list(dims), quantiles=asked)
+    percentiles = [
+        pl.col(name).list.get(k, null_on_oob=True).cast(pl.Float64).alias(f"{name}_p{100 * q:g}_s")
+        for name in ("ttft", "duration", "tpot")
+        for k, q in enumerate(asked)
+    ]
+    return native(rows.select("ds", *dims, "requests", "errors", *percentiles), _kind(as_))
+
+
+def prometheus(
+    query: str, *, url: str, since: When, until: When = None, step_s: float = 60.0, as_: Kind = "polars"
+) -> Frame:
+    """A PromQL range query as a long frame: `unique_id` (the labels), `ds` (UTC), `y`.
+
+    Args:
+        query: PromQL.
+        url: base address of the server.
+        since: as in `llm`; timedeltas count back from now.
+        until: end, not included; default now.
+        step_s: seconds between two points.
+        as_: polars or pandas.
+
+    Raises:
+        SourceError: the server does not answer, or refuses the query.
+        ParameterInvalid: a time or the step cannot be used.
+    """
+    if not step_s > 0:
+        raise ParameterInvalid("step_s", f"expected seconds, more than zero, got {step_s!r}")
+    end = floor(datetime.now(UTC), timedelta(seconds=1))
+    stop = moment(until, end, "until") or end
+    begin = moment(since, end, "since")
+    if begin is None or begin >= stop:
+        raise ParameterInvalid("since", "expected a time before until")
+    rows: list[tuple[str, float, float | None]] = []
+    width = timedelta(seconds=step_s * POINTS)
+    while begin < stop:
+        # Prometheus closes its ranges on both sides: asked up to the last step, no sample comes twice.
+        chunk = min(stop, begin + width)
+        steps = -((chunk - begin) // timedelta(seconds=-step_s)) - 1
+        rows += _range(url, query, begin, begin + timedelta(seconds=step_s * steps), step_s)
+        begin = chunk
+    frame = pl.DataFrame(rows, schema={"unique_id": pl.String, "ds": pl.Float64, "y": pl.Float64}, orient="row")
+    times = (pl.col("ds") * 1e6).round().cast(pl.Int64).cast(pl.Datetime("us", "UTC"))
+    return native(
+        frame.with_columns(times).unique(["unique_id", "ds"], keep="last").sort("unique_id", "ds"), _kind(as_)
+    )
+
+
+def _range(
+    url: str, query: str, since: datetime, until: datetime, step_s: float
+) -> list[tuple[str, float, float | None]]:
+    from prometheus_api_client import PrometheusConnect
+    from prometheus_api_client.exceptions import PrometheusApiClientException
+    from requests import RequestException
+
+    try:
+        found = PrometheusConnect(url=url).custom_query_range(query, since, until, step=f"{step_s:g}")
+    except (PrometheusApiClientException, RequestException) as error:
+        raise SourceError(url, str(error).splitlines()[0]) from error
+    rows = []
+    for one in found:
+        labels = dict(one["metric"])
+        name = labels.pop("__name__", "")
+        inside = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+        unique_id = f"{name}{{{inside}}}" if inside else name or TOTAL
+        for at, text in one["values"]:
+            value = float(text)
+            rows.append((unique_id, float(at), value if isfinite(value) else None))
+    return rows
+
+
+def _series(settings: Settings | None, value: str, by: Sequence[str], where: Span, as_: Kind) -> Frame:
+    where = _whole_days(where)
+    dims = _dimensions(by, DIMENSIONS)
+    rows = _read(settings, "llm_series" if where.source == "llm_requests" else "usage_series", where, by=list(dims))
+    return native(_gridded(rows.select("ds", *dims, pl.col(value).alias("y")), dims, where, 0.0), _kind(as_))
+
+
+def _read(settings: Settings | None, query: str, where: Span, **more: object) -> pl.DataFrame:
+    parameters: dict[str, Any] = {"grain": where.grain, "since": where.since, "until": where.until, **more}
+    return read(settings or load_settings(), query, **parameters)
+
+
+def _whole_days(where: Span) -> Span:
+    """Without the first day if collection began in its course: as a point of a series it would be a false low."""
+    if where.grain == "daily" and where.first and where.since < where.first and where.buckets > 1:
+        return Span(where.source, where.grain, where.since + WIDTH["daily"], where.until, where.first, where.last)
+    return where
+
+
+def _gridded(long: pl.DataFrame, dims: tuple[str, ...], where: Span, missing: float | None) -> pl.DataFrame:
+    """`long` on every bucket of the span, `missing` where it has none."""
+    width = WIDTH[where.grain]
+    grid = pl.DataFrame(
+        {"ds": [where.since + k * width for k in range(where.buckets)]}, schema={"ds": pl.Datetime("us", "UTC")}
+    )
+    names = long.select(dims).unique() if dims else pl.DataFrame({"unique_id": [TOTAL] if len(long) else []})
+    joined = grid.join(names, how="cross").join(long, on=["ds", *dims], how="left") if len(names) else long.clear()
+    label = pl.concat_str(dims, separator="/") if dims else pl.lit(TOTAL)
+    y = pl.col("y") if missing is None else pl.col("y").fill_null(missing)
+    filled = joined.with_columns(label.alias("unique_id"), y)
+    return filled.select("unique_id", "ds", "y", *dims).sort("unique_id", "ds")
+
+
+def _dimensions(by: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    asked = (by,) if isinstance(by, str) else tuple(by)
+    for name in asked:
+        if name not in known:
+            raise ColumnMissing(name, known)
+    return tuple(dict.fromkeys(asked))
+
+
+def _kind(as_: str) -> Kind:
+    _known("kind of frame", as_, ("polars", "pandas"))
+    return "pandas" if as_ == "pandas" else "polars"
+
+
+def _known(kind: str, name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        raise UnknownName(kind, name, known)

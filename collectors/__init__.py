@@ -1,0 +1,1 @@
+"""Collectors: sources of metrics, one a folder, and the sink they write to."""

@@ -1,0 +1,86 @@
+"""What a collector shows to Prometheus: its own health, and a server for the whole registry."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+
+from store.errors import SettingsError
+from store.settings import Settings
+
+
+class Health:
+    """The health of the collector `collector`, as metrics of `registry`."""
+
+    def __init__(self, collector: str, registry: CollectorRegistry) -> None:
+        self.collector, self.registry = collector, registry
+
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"gaugebook_collector_{name}", text, ["collector"], registry=registry)
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"gaugebook_collector_{name}", text, ["collector", *labels], registry=registry)
+
+        self._last_success = gauge("last_success_timestamp_seconds", "When the source last answered.").labels(collector)
+        self._duration = gauge("duration_seconds", "How long the last collection took.").labels(collector)
+        self._buffered = gauge("rows_buffered", "Rows that wait for the database.").labels(collector)
+        self._errors = counter("errors", "Collections that failed.").labels(collector)
+        self._missed = counter("missed", "Collections left out because an earlier one took too long.").labels(collector)
+        self._write_errors = counter("write_errors", "Writes to the database that failed.").labels(collector)
+        self._dropped = counter("rows_dropped", "Rows that were given up.").labels(collector)
+        self._rows = counter("rows", "Rows written to the database.", "table")
+
+    def succeeded(self, duration_s: float) -> None:
+        self._last_success.set(time.time())
+        self._duration.set(duration_s)
+
+    def source_failed(self) -> None:
+        self._errors.inc()
+
+    def missed(self, count: int) -> None:
+        self._missed.inc(count)
+
+    def wrote(self, table: str, rows: int) -> None:
+        self._rows.labels(self.collector, table).inc(rows)
+
+    def failed(self) -> None:
+        self._write_errors.inc()
+
+    def dropped(self, rows: int) -> None:
+        self._dropped.inc(rows)
+
+    def buffered(self, rows: int) -> None:
+        self._buffered.set(rows)
+
+
+class Exposition:
+    """Serves `registry` at `http://<metrics_address>:<metrics_port>/metrics` until closed.
+
+    Raises:
+        SettingsError: the address does not exist here or the port is taken.
+    """
+
+    def __init__(self, settings: Settings, registry: CollectorRegistry) -> None:
+        address, port = settings.metrics_address, settings.metrics_port
+        try:
+            self._server, self._thread = start_http_server(port, address, registry)
+        except OSError as error:
+            reason = f"cannot serve /metrics on {address}:{port}: {error.strerror or error}; 0 takes any free port"
+            raise SettingsError("metrics_port", "GAUGEBOOK_METRICS_PORT", reason) from error
+        self.port = int(self._server.server_port)
+        host = f"[{address}]" if ":" in address else address
+        self.url = f"http://{host}:{self.port}/metrics"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()

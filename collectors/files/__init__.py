@@ -1,0 +1,1 @@
+"""Files: traces and exports in CSV, JSON lines and Parquet."""

@@ -1,0 +1,174 @@
+"""Imports files: requests into `metrics.llm_requests`, bucketed usage into `metrics.llm_usage`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from typing import cast
+
+import psycopg
+
+from collectors.files import presets
+from collectors.files.columns import REQUESTS, USAGE, Clock, Preset, Table, read_constants, resolve
+from collectors.files.read import Contents, Progress, open_records
+from collectors.files.rows import Problem, RowMaker
+from collectors.files.values import time
+from store.connect import connect
+from store.errors import FileUnusable, ParameterInvalid, StoreError
+from store.rollup import refresh
+from store.settings import Settings
+from store.write import Written, write
+
+BATCH_ROWS = 5000
+SHOWN = 5  # problems that are kept
+
+Values = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of a file: `rows` = `written` + `duplicate` + `rejected`; `problems` are the first rejections."""
+
+    rows: int
+    written: int
+    duplicate: int
+    rejected: int
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The arguments of `load_llm` and `load_usage`."""
+
+    preset: str | None
+    columns: Mapping[str, str]
+    constants: Mapping[str, object]
+    start: str | datetime | None
+    dry_run: bool
+    progress: Progress | None
+
+
+def load_llm(
+    settings: Settings,
+    path: Path | str,
+    *,
+    preset: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    constants: Mapping[str, object] | None = None,
+    start: str | datetime | None = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Imported:
+    """Import a file of requests into `metrics.llm_requests`. The same file a second time adds nothing.
+
+    Args:
+        settings: names the database.
+        path: a CSV, JSON lines or Parquet file.
+        preset: `azure-llm-2023` or `llmperf`.
+        columns: field -> column of the file, where they differ; an empty column: the file has none for that field.
+        constants: field -> value that is the same in every row; it wins over a column.
+        start: what second 0 of the file's clock is, in UTC, where the file has no dates.
+        dry_run: check every row and write none; `written` then counts the good rows.
+        progress: called with the bytes read so far and the size of the file.
+
+    Raises:
+        FileUnusable: the file cannot be read, or has no rows.
+        ColumnMissing: the file lacks a column; nothing is written.
+        UnknownName, ParameterInvalid: a preset, field, constant or `start` makes no sense.
+        StoreError: the database cannot be reached or refused rows; those before them are in.
+    """
+    options = Options(preset, columns or {}, constants or {}, start, dry_run, progress)
+    return _load(REQUESTS, settings, Path(path), options)
+
+
+def load_usage(
+    settings: Settings,
+    path: Path | str,
+    *,
+    preset: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    constants: Mapping[str, object] | None = None,
+    start: str | datetime | None = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Imported:
+    """Import a file of usage in buckets into `metrics.llm_usage`; arguments and errors are those of `load_llm`.
+
+    The preset is `servegen`. Without one, the file or `constants` must say `width_s`, the width of a bucket in seconds.
+    """
+    options = Options(preset, columns or {}, constants or {}, start, dry_run, progress)
+    return _load(USAGE, settings, Path(path), options)
+
+
+def _load(table: Table, settings: Settings, path: Path, options: Options) -> Imported:
+    preset = presets.find(options.preset, table)
+    constants = read_constants(table, options.constants)
+    begin = _start(preset, options.start)
+    total, written, rejected = 0, Written(), 0
+    problems: list[Problem] = []
+    with ExitStack() as stack:
+        contents = stack.enter_context(open_records(path))
+        mapped = resolve(table, preset, options.columns, constants, contents.columns)
+        maker = RowMaker(table, preset, mapped, begin, datetime.now(UTC))
+        connection = None if options.dry_run else stack.enter_context(connect(settings))
+        for count, rows, bad in _batches(contents, maker):
+            total, rejected = total + count, rejected + len(bad)
+            problems += bad[: SHOWN - len(problems)]
+            written += Written(len(rows)) if connection is None else _write(connection, table, maker.columns, rows)
+            if options.progress:
+                options.progress(contents.position(), contents.size)
+    if not total:
+        raise FileUnusable(path, "has no rows")
+    if not options.dry_run:
+        refresh(settings)
+    return Imported(total, written.written, written.duplicate, rejected, tuple(problems))
+
+
+def _batches(contents: Contents, maker: RowMaker) -> Iterator[tuple[int, list[Values], list[Problem]]]:
+    """How many records there were, their rows and their problems, so many records at a time."""
+    rows: list[Values] = []
+    bad: list[Problem] = []
+    for index, record in enumerate(contents.records):
+        made = maker.make(record, index)
+        if isinstance(made, Problem):
+            bad.append(made)
+        else:
+            rows.append(made)
+        if len(rows) + len(bad) >= BATCH_ROWS:
+            yield len(rows) + len(bad), rows, bad
+            rows, bad = [], []
+    yield len(rows) + len(bad), rows, bad
+
+
+def _write(connection: psycopg.Connection, table: Table, columns: Sequence[str], rows: list[Values]) -> Written:
+    written = Written()
+    try:
+        # Month by month: a batch gets every partition from its first row to its last, also those that would stay empty.
+        for _, group in groupby(sorted(rows, key=_month), key=_month):
+            written += write(connection, table.name, columns, group)
+    except psycopg.Error as error:
+        raise StoreError(f"{table.name} refused rows: {str(error).partition(chr(10))[0]}") from error
+    return written
+
+
+def _month(row: Values) -> tuple[int, int]:
+    ts = cast("datetime", row[0])
+    return ts.year, ts.month
+
+
+def _start(preset: Preset | None, start: str | datetime | None) -> datetime | None:
+    if start is None:
+        if preset and preset.clock is not Clock.DATES:
+            reason = f"files of {preset.name} have no dates: say when they begin, such as 2024-01-01"
+            raise ParameterInvalid("start", reason)
+        return None
+    if preset and preset.clock is Clock.DATES:
+        raise ParameterInvalid("start", f"files of {preset.name} have dates of their own")
+    try:
+        return time(start)
+    except ValueError as error:
+        raise ParameterInvalid("start", str(error)) from None

@@ -1,0 +1,1 @@
+"""How each provider's requests and responses are read, one format a file."""

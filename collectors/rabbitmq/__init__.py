@@ -1,0 +1,1 @@
+"""RabbitMQ: samples of its management API."""

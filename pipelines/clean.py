@@ -1,0 +1,105 @@
+"""Make the HTML of a notebook's outputs fit for a page that runs no script but its own and asks no other host."""
+
+from __future__ import annotations
+
+import re
+
+from bs4 import BeautifulSoup, Tag
+
+# An output's own style would fight the page's and could ask another host.
+_FORBIDDEN = [
+    "script",
+    "style",
+    "iframe",
+    "object",
+    "embed",
+    "link",
+    "meta",
+    "base",
+    "form",
+    "frame",
+    "frameset",
+    "applet",
+]
+_LOADING = ["src", "srcset", "poster", "background", "data", "xlink:href"]
+_NUMBER = re.compile(r"^[-+\u2212]?[$€£]?\s?[\d.,\u202f\u00a0 ]*\d[\d.,]*\s?(?:%|[a-zµ]{1,3}|[kMG]i?B?)?$")
+WIDE = 8  # columns from which a table takes the width of a chart
+SHORT = 24  # characters of a text that stays on one line
+_NOTHING = {"", "-", "\u2013", "\u2014", "null", "nan", "none", "n/a"}
+
+
+def defuse(soup: BeautifulSoup) -> None:
+    """Take out scripts, handlers and everything that would load something from elsewhere."""
+    for tag in soup.find_all(_FORBIDDEN):
+        tag.decompose()
+    for tag in soup.select("*"):
+        for name in list(tag.attrs):
+            value = str(tag.get(name, "")).strip().lower()
+            if (
+                name.lower().startswith("on")
+                or (name == "href" and re.match(r"(javascript|data|vbscript):", re.sub(r"\s", "", value)))
+                or (name in _LOADING and not value.startswith("data:image/"))
+                or (name == "style" and ("url(" in value or "fixed" in value))
+            ):
+                del tag[name]
+    for image in soup.find_all("img", src=False):
+        image.decompose()
+
+
+def dress_tables(soup: BeautifulSoup) -> None:
+    """Let each table scroll by itself, set columns of numbers flush right, drop the data types that polars prints."""
+    for table in soup.find_all("table"):
+        _undress_polars(table)
+        table.attrs.pop("border", None)
+        _head(soup, table)
+        _align(table)
+        table.wrap(soup.new_tag("div", attrs={"class": "scroll", "tabindex": "0", "role": "group"}))
+
+
+def _undress_polars(table: Tag) -> None:
+    shape = table.find_previous_sibling("small")
+    if shape is None or not shape.get_text().startswith("shape: "):
+        return
+    shape.decompose()
+    for kinds in table.select("thead > tr")[1:]:
+        kinds.decompose()
+    for cell in table.select("tbody td"):
+        text = cell.get_text()
+        if len(text) > 1 and text[0] == text[-1] == '"':
+            cell.string = text[1:-1]
+        elif text == "null":
+            cell.string = "\u2013"
+
+
+def _head(soup: BeautifulSoup, table: Tag) -> None:
+    """Make a first row of nothing but headings the head of its table."""
+    rows = table.find_all("tr")
+    if table.find("thead") or len(rows) < 2 or rows[0].find("td"):
+        return
+    rows[0].wrap(soup.new_tag("thead"))
+    body = soup.new_tag("tbody")
+    for row in rows[1:]:
+        body.append(row.extract())
+    table.append(body)
+
+
+def _align(table: Tag) -> None:
+    rows = [row.find_all(["td", "th"], recursive=False) for row in table.select("tbody > tr")]
+    heads = [row.find_all(["td", "th"], recursive=False) for row in table.select("thead > tr")]
+    width = max((len(row) for row in rows), default=0)
+    if width >= WIDE:
+        _add_class(table, "wide")
+    for column in range(width):
+        cells = [row[column] for row in rows if len(row) == width]
+        texts = [cell.get_text().strip() for cell in cells]
+        said = [text for text in texts if text.lower() not in _NOTHING]
+        if said and all(_NUMBER.match(text) for text in said):
+            for cell in cells + [head[column] for head in heads if len(head) == width]:
+                _add_class(cell, "num")
+        elif said and max(map(len, said)) <= SHORT:
+            for cell in cells:
+                _add_class(cell, "short")
+
+
+def _add_class(tag: Tag, name: str) -> None:
+    tag["class"] = " ".join([*filter(None, tag.get_attribute_list("class")), name])

@@ -1,0 +1,48 @@
+"""The `gaugebook` command."""
+
+from __future__ import annotations
+
+import sys
+
+import psycopg
+import typer
+from rich.markup import escape
+
+from pipelines.cli import analysis, collect, database, demo, doctor, imports, lab, report
+from pipelines.cli.common import errors
+from store.errors import GaugebookError
+
+app = typer.Typer(
+    name="gaugebook",
+    help="Analytics and forecasts for RabbitMQ queues and LLM spend. Start with `gaugebook demo`.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+app.command()(demo.demo)
+app.command()(doctor.doctor)
+app.add_typer(imports.app, name="import")
+app.add_typer(collect.app, name="collect")
+app.command()(analysis.forecast)
+app.command()(analysis.anomalies)
+app.add_typer(report.app, name="report")
+app.command()(lab.lab)
+app.add_typer(database.app, name="db")
+
+
+def main() -> None:
+    """Run the command; an error that a user can meet is one line on stderr and exit code 2."""
+    try:
+        app()
+    except GaugebookError as error:
+        _fail(str(error))
+    except psycopg.Error as error:
+        _fail(f"the database said: {str(error).splitlines()[0]}")
+    except KeyboardInterrupt:
+        errors.print("stopped", style="yellow")
+        sys.exit(130)
+
+
+def _fail(message: str) -> None:
+    errors.print(f"[bold red]error[/]: {escape(message)}", soft_wrap=True, highlight=False)
+    sys.exit(2)

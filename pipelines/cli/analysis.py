@@ -1,0 +1,280 @@
+"""`gaugebook forecast` and `gaugebook anomalies`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from pipelines.cli.common import console, errors, progress
+from store.errors import FileUnusable, NoRows, ParameterInvalid
+from store.settings import load
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from analytics import Anomalies, Forecast
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+WIDTH = 24  # characters of a sparkline at most, past and future each
+
+
+class Source(StrEnum):
+    """Which rollup a series comes from."""
+
+    llm = "llm"
+    usage = "usage"
+    queues = "queues"
+
+
+class Grain(StrEnum):
+    """Width of a bucket."""
+
+    hourly = "hourly"
+    daily = "daily"
+
+
+Value = Annotated[
+    str | None, typer.Option(help="What to look at: cost_usd, requests, output_tokens, ...; messages for queues.")
+]
+By = Annotated[
+    list[str] | None,
+    typer.Option(help="Dimension to split by: team, project, provider, model; vhost, queue. May be repeated."),
+]
+GrainOption = Annotated[Grain, typer.Option(help="Width of a bucket.")]
+SourceOption = Annotated[Source, typer.Option(help="Single requests, reported usage, or RabbitMQ queues.")]
+Since = Annotated[str, typer.Option(help="Start, an ISO time with its zone, as 2026-10-01T00:00Z.")]
+Until = Annotated[str, typer.Option(help="End, not included, as --since. Default: the last whole bucket.")]
+Csv = Annotated[
+    Path | None,
+    typer.Option("--csv", help="A CSV or Parquet file of your own with ds, y and, for several series, unique_id."),
+]
+IdCol = Annotated[str, typer.Option(help="Column of the series in that file.")]
+TimeCol = Annotated[str, typer.Option(help="Column of the times in that file.")]
+TargetCol = Annotated[str, typer.Option(help="Column of the values in that file.")]
+Output = Annotated[Path | None, typer.Option(help="Write the result to this .csv or .parquet file.")]
+Save = Annotated[bool, typer.Option("--save", help="Write the result back into the store, for dashboards and alerts.")]
+
+
+def forecast(
+    *,
+    value: Value = None,
+    by: By = None,
+    horizon: Annotated[int, typer.Option(help="Buckets ahead.")] = 168,
+    level: Annotated[float, typer.Option(help="Interval shown, in per cent.")] = 80,
+    engine: Annotated[str, typer.Option(help="ensemble, seasonal_naive or ets.")] = "ensemble",
+    grain: GrainOption = Grain.hourly,
+    source: SourceOption = Source.llm,
+    since: Since = "",
+    until: Until = "",
+    csv: Csv = None,
+    id_col: IdCol = "unique_id",
+    time_col: TimeCol = "ds",
+    target_col: TargetCol = "y",
+    output: Output = None,
+    save: Save = False,
+) -> None:
+    """Forecast every series, with intervals for each step and for the sum.
+
+    Example: `gaugebook forecast --value cost_usd --by team --horizon 168`
+
+    Example: `gaugebook forecast --csv sales.csv --time-col day --target-col units --horizon 28 --output ahead.csv`
+    """
+    _check_output(output)
+    wanted = value or _default(source)
+    frame = _frame(source, wanted, by, grain, (since, until), csv)
+    with progress() as bar:
+        bar.add_task("forecasting", total=None)
+        from analytics import forecast as make
+
+        made = make(
+            frame,
+            horizon,
+            level=sorted({level, 80.0, 95.0}),
+            engine=engine,
+            unit="" if csv else _unit(wanted),
+            additive=source is not Source.queues,
+            id_col=id_col,
+            time_col=time_col,
+            target_col=target_col,
+        )
+    _show_forecast(made, level)
+    _write_file(made.to_polars(), output)
+    if save:
+        from pipelines.writeback import save_forecast
+
+        written = save_forecast(load(), made, _target(grain, wanted, csv)).written
+        console.print(f"saved {written:,} rows to analytics.forecasts")
+
+
+def anomalies(
+    *,
+    value: Value = None,
+    by: By = None,
+    rate: Annotated[float, typer.Option(help="False alarms a point, between 0 and 1.")] = 1e-3,
+    grain: GrainOption = Grain.hourly,
+    source: SourceOption = Source.llm,
+    since: Since = "",
+    until: Until = "",
+    csv: Csv = None,
+    id_col: IdCol = "unique_id",
+    time_col: TimeCol = "ds",
+    target_col: TargetCol = "y",
+    output: Output = None,
+    save: Save = False,
+) -> None:
+    """Find what does not fit, judging every point by those before it.
+
+    Example: `gaugebook anomalies --value cost_usd --by team --rate 0.001`
+
+    Example: `gaugebook anomalies --source queues --by vhost --by queue --save`
+    """
+    _check_output(output)
+    wanted = value or _default(source)
+    frame = _frame(source, wanted, by, grain, (since, until), csv)
+    with progress() as bar:
+        bar.add_task("scoring", total=None)
+        from analytics import anomalies as find
+
+        unit = "" if csv else _unit(wanted)
+        found = find(frame, rate, unit=unit, id_col=id_col, time_col=time_col, target_col=target_col)
+    _show_anomalies(found)
+    _write_file(found.findings, output)
+    if save:
+        from pipelines.writeback import save_anomalies
+
+        written = save_anomalies(load(), found, _target(grain, wanted, csv)).written
+        console.print(f"saved {written:,} rows to analytics.anomalies")
+
+
+def sparkline(values: list[float | None], low: float, high: float) -> str:
+    """Values as blocks between `low` and `high`; a missing one is a space.
+
+    >>> sparkline([0.0, None, 2.0, 4.0], 0, 4)
+    '▁ ▅█'
+    """
+    span = (high - low) or 1.0
+    last = len(BLOCKS) - 1
+    return "".join(" " if v is None else BLOCKS[min(last, max(0, round((v - low) / span * last)))] for v in values)
+
+
+def _frame(
+    source: Source, value: str, by: list[str] | None, grain: Grain, span: tuple[str, str], csv: Path | None
+) -> pl.DataFrame:
+    if csv:
+        return _file(csv)
+    from analytics import load as loads
+
+    read: Any = {Source.llm: loads.llm, Source.usage: loads.usage, Source.queues: loads.queues}[source]
+    dims = tuple(by) if by else ("vhost", "queue") if source is Source.queues else ()
+    frame: pl.DataFrame = read(load(), value=value, by=dims, grain=str(grain), since=span[0], until=span[1])
+    if frame.is_empty():
+        raise NoRows({Source.llm: "llm_requests", Source.usage: "llm_usage", Source.queues: "rabbitmq_queues"}[source])
+    return frame
+
+
+def _file(path: Path) -> pl.DataFrame:
+    import polars as pl
+
+    if not path.is_file():
+        raise FileUnusable(path, "is a folder" if path.is_dir() else "does not exist")
+    try:
+        return pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, try_parse_dates=True)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise FileUnusable(path, f"cannot be read as a table: {str(error).splitlines()[0]}") from error
+
+
+def _check_output(path: Path | None) -> None:
+    """Before the work: it would be lost."""
+    if path and path.suffix not in (".csv", ".parquet"):
+        raise ParameterInvalid("output", f"expected a .csv or .parquet file, got {path.name!r}")
+    if path and not path.parent.is_dir():
+        raise FileUnusable(path, "its folder does not exist")
+
+
+def _write_file(frame: pl.DataFrame, path: Path | None) -> None:
+    if not path:
+        return
+    try:
+        frame.write_parquet(path) if path.suffix == ".parquet" else frame.write_csv(path)
+    except OSError as error:
+        raise FileUnusable(path, f"cannot be written: {error.strerror or error}") from error
+    console.print(f"wrote {len(frame):,} rows to {path}", highlight=False, markup=False)
+
+
+def _show_forecast(made: Forecast, level: float) -> None:
+    from analytics import words
+
+    rows = made.totals(level).sort("total", descending=True) if made.additive else made.last()
+    bound = "total" if made.additive else "y_hat"
+    table = Table(box=None, pad_edge=False)
+    table.add_column("series", no_wrap=True, max_width=28)
+    for name in ("total" if made.additive else "last", f"{level:g} % from", "to"):
+        table.add_column(name, justify="right")
+    table.add_column("past▏ahead", no_wrap=True)
+    ahead = made.to_polars().partition_by(made.id_col, as_dict=True)
+    width = min(WIDTH, max(6, (console.width - 60) // 2))
+    past = made.history.partition_by(made.id_col, as_dict=True)
+    for row in rows.head(30).iter_rows(named=True):
+        name = row[made.id_col]
+        before = past[(name,)][made.target_col].to_list()[-made.horizon :]
+        after = ahead[(name,)]["y_hat"].to_list()
+        shown = [v for v in (*before, *after) if v is not None]
+        pictures = [sparkline(_thinned(one, width), min(shown), max(shown)) for one in (before, after)]
+        cells = [words.amount(row[c], made.unit) for c in (bound, f"{bound}-lo-{level:g}", f"{bound}-hi-{level:g}")]
+        table.add_row(_plain(str(name)), *cells, "▏".join(pictures))
+    console.print(table)
+    if len(rows) > 30:
+        console.print(f"and {len(rows) - 30:,} more series; --output writes them all")
+    errors.print(made.explain(), style="dim", markup=False, highlight=False)
+
+
+def _show_anomalies(found: Anomalies) -> None:
+    from analytics import words
+
+    console.print(found.sentence(), markup=False, highlight=False)
+    if found.findings.is_empty():
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("series", no_wrap=True, max_width=28)
+    for name in ("from", "until"):
+        table.add_column(name, no_wrap=True)
+    for name in ("value", "expected", "score"):
+        table.add_column(name, justify="right", no_wrap=True)
+    unit = found.unit if found.unit == "USD" else ""
+    for row in found.findings.sort("score", descending=True).head(30).iter_rows(named=True):
+        values = [words.amount(row[name], unit) for name in (found.target_col, "expected")]
+        times = [words.moment(row[name]).removesuffix(" UTC") for name in (found.time_col, "until")]
+        table.add_row(_plain(str(row[found.id_col])), *times, *values, f"{row['score']:.1f}")
+    console.print(table)
+    if len(found.findings) > 30:
+        console.print(f"and {len(found.findings) - 30:,} more; --output writes them all")
+
+
+def _thinned(values: list[float | None], width: int) -> list[float | None]:
+    """At most `width` values: means of neighbours."""
+    size = -(-len(values) // width) or 1
+    groups = [[v for v in values[k : k + size] if v is not None] for k in range(0, len(values), size)]
+    return [sum(group) / len(group) if group else None for group in groups]
+
+
+def _plain(text: str) -> str:
+    """A name that rich prints as it is: a queue may be called `[red]`."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _default(source: Source) -> str:
+    return {Source.llm: "cost_usd", Source.usage: "requests", Source.queues: "messages"}[source]
+
+
+def _unit(value: str) -> str:
+    return "USD" if value == "cost_usd" else value.replace("_", " ")
+
+
+def _target(grain: Grain, value: str, csv: Path | None) -> str:
+    return csv.name if csv else f"{grain} {value}"

@@ -1,0 +1,118 @@
+"""What is up, what is missing, and what to do about it. Looking changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from typing import Literal
+
+import psycopg
+
+from collectors.rabbitmq.source import Management
+from store.connect import connect
+from store.embedded import EmbeddedServer
+from store.errors import GaugebookError
+from store.migrate import back_end, migrations, pending
+from store.queries import named
+from store.settings import Settings, config_file
+
+STALE_S = 900  # a source that has been silent for longer is named
+PARTS = {
+    "analyses": ("polars", "gaugebook[analytics]"),
+    "reports": ("papermill", "gaugebook[reports]"),
+    "JupyterLab": ("jupyterlab", "gaugebook[lab]"),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: whether it is well, what was found, and what to do."""
+
+    what: str
+    state: Literal["ok", "absent", "broken"]
+    found: str
+    advice: str = ""
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at the configuration, the installed parts, the database, each source and the broker."""
+    return [_configuration(), *_parts(), *_database(settings), _broker(settings)]
+
+
+def _configuration() -> Finding:
+    path = config_file()
+    if path.is_file():
+        return Finding("configuration", "ok", str(path))
+    return Finding("configuration", "ok", "defaults and GAUGEBOOK_* variables", f"a file {path} would be read")
+
+
+def _parts() -> list[Finding]:
+    return [
+        Finding(what, "ok", "installed")
+        if find_spec(module)
+        else Finding(what, "absent", "not installed", f"pip install '{extra}'")
+        for what, (module, extra) in PARTS.items()
+    ]
+
+
+def _database(settings: Settings) -> list[Finding]:
+    server = EmbeddedServer(settings.home)
+    if settings.dsn is None and not server.answers():
+        return [
+            Finding(
+                "database",
+                "absent",
+                f"the embedded server in {server.folder} does not run",
+                "it starts on first use: `gaugebook db start`",
+            )
+        ]
+    try:
+        with connect(settings) as connection:
+            version = connection.execute("SHOW server_version").fetchone()
+            ledger = connection.execute("SELECT to_regclass('audit.schema_migrations')").fetchone()
+            if ledger == (None,):
+                return [Finding("database", "absent", "answers, but has no schema", "`gaugebook db migrate`")]
+            kind = back_end(connection)
+            due = pending(connection, migrations(kind))
+            found = f"PostgreSQL {version[0] if version else '?'}, back end {kind}"
+            if due:
+                return [
+                    Finding("database", "broken", f"{found}; {len(due)} migrations are due", "`gaugebook db migrate`")
+                ]
+            return [Finding("database", "ok", found), *_sources(connection)]
+    except GaugebookError as error:
+        return [Finding("database", "broken", str(error))]
+    except psycopg.Error as error:
+        return [Finding("database", "broken", str(error).splitlines()[0])]
+
+
+def _sources(connection: psycopg.Connection) -> list[Finding]:
+    findings = []
+    for name, rows, _, until in connection.execute(named("table_sizes").sql).fetchall():
+        what = f"metrics.{name}"
+        if not rows:
+            findings.append(Finding(what, "absent", "no rows", ADVICE[name]))
+            continue
+        age_s = (datetime.now(UTC) - until).total_seconds()
+        found = f"{rows:,} rows, the last of {until:%Y-%m-%d %H:%M} UTC"
+        findings.append(Finding(what, "ok", found, f"silent since; {ADVICE[name]}" if age_s > STALE_S else ""))
+    return findings
+
+
+ADVICE = {
+    "llm_requests": "`collectors.llm.install()` in a program, or `gaugebook import llm FILE`",
+    "llm_usage": "`gaugebook import usage FILE`",
+    "rabbitmq_queues": "`gaugebook collect rabbitmq`",
+    "rabbitmq_nodes": "`gaugebook collect rabbitmq`",
+    "rabbitmq_overview": "`gaugebook collect rabbitmq`",
+}
+
+
+def _broker(settings: Settings) -> Finding:
+    try:
+        with Management(settings.rabbitmq_url, timeout_s=3.0) as broker:
+            overview = broker.ask().overview
+    except GaugebookError as error:
+        return Finding("RabbitMQ", "absent", str(error), "name it in GAUGEBOOK_RABBITMQ_URL")
+    return Finding("RabbitMQ", "ok", f"{overview.get('rabbitmq_version')}, cluster {overview.get('cluster_name')}")

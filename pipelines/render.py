@@ -1,0 +1,137 @@
+"""Turn an executed notebook into a page that reads like an article."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.figures import MIME, Figure, figure
+from pipelines.jupyter import quick_import
+from pipelines.notebooks import first_sentence
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+DROPPED = {"application/javascript", "application/vnd.jupyter.widget-view+json", "text/vnd.mermaid"}
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What stands above a report: `facts` are label and text, in order."""
+
+    report: str
+    title: str
+    started_at: datetime
+    seconds: float
+    facts: Sequence[tuple[str, str]] = field(default_factory=tuple)
+
+
+def render(notebook: Path, heading: Heading) -> str:
+    """The page of an executed notebook.
+
+    Code, prompts, scripts and stderr are left out, every Plotly chart is in. The page takes its script and
+    Plotly from `assets/` beside it and asks no other host; a Content-Security-Policy holds it to that.
+    """
+    with quick_import():
+        import nbformat
+        from bs4 import BeautifulSoup
+        from nbconvert.exporters.html import HTMLExporter
+        from traitlets.config import Config
+
+    from markupsafe import Markup
+
+    from pipelines.clean import defuse, dress_tables
+
+    read: Any = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
+    figures = _take_figures(read)
+    exporter = HTMLExporter(  # type: ignore[no-untyped-call]
+        template_name="gaugebook",
+        extra_template_basedirs=[str(TEMPLATES)],
+        exclude_input=True,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        exclude_anchor_links=True,
+        config=Config({"NbConvertBase": {"display_data_priority": PRIORITY}}),
+    )
+    soup = BeautifulSoup(exporter.from_notebook_node(read)[0], "html.parser")
+    defuse(soup)
+    dress_tables(soup)
+    first = soup.find("h1")
+    title = heading.title or (first.get_text() if first else heading.report)
+    if first:
+        first.decompose()
+    charts = {chart.key: chart for chart in figures}
+    chart_template = environment().get_template("chart.html.j2")
+    for place in soup.select("[data-chart]"):
+        chart = charts[str(place["data-chart"])]
+        place.replace_with(BeautifulSoup(chart_template.render(chart=chart), "html.parser"))
+    sections = [(str(h2.get("id", "")), h2.get_text()) for h2 in soup.find_all("h2") if h2.get("id")]
+    paragraph = soup.find("p")
+    summary = first_sentence(" ".join(paragraph.get_text().split())) if paragraph else ""
+    page = environment().get_template("report.html.j2")
+    body = Markup(str(soup))  # noqa: S704  # this is the HTML that was made fit above
+    return page.render(heading=heading, title=title, summary=summary, body=body, figures=figures, sections=sections)
+
+
+PRIORITY = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain"]
+
+
+def environment() -> Environment:
+    """The templates' environment; everything is escaped unless marked."""
+    import jinja2
+
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["moment"] = moment
+    made.filters["duration"] = duration
+    return made
+
+
+def moment(at: datetime) -> str:
+    """A time for people; it is UTC already.
+
+    >>> from datetime import UTC
+    >>> moment(datetime(2026, 11, 2, 9, 5, tzinfo=UTC))
+    '2 November 2026, 09:05 UTC'
+    """
+    return f"{at.day} {at:%B %Y, %H:%M} UTC"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people.
+
+    >>> duration(4.21), duration(75)
+    ('4.2 s', '1 min 15 s')
+    """
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def _take_figures(notebook: Any) -> list[Figure]:
+    """Replace each Plotly output by a place for its chart, and drop what a reader has no use for."""
+    figures: list[Figure] = []
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        kept = []
+        for output in cell.outputs:
+            if output.output_type == "error" or output.get("name") == "stderr":
+                continue
+            data = output.get("data", {})
+            if MIME in data:
+                figures.append(figure(len(figures) + 1, data[MIME]))
+                output.data = {"text/html": f'<div data-chart="{figures[-1].key}"></div>'}
+            else:
+                for kind in DROPPED & set(data):
+                    del data[kind]
+            kept.append(output)
+        cell.outputs = kept
+    return figures

@@ -1,0 +1,143 @@
+import json
+import re
+
+import pytest
+
+from pipelines.figures import figure, json_in_script
+from pipelines.publish import make_report, make_reports, write_index
+from tests.pipelines.reports import NOTEBOOKS, charts_in
+
+WIDE, PHONE = 1280, 390
+
+
+@pytest.fixture(scope="module")
+def walk(embedded_server, migrated_template, tmp_path_factory):
+    from store.settings import load
+    from tests.fix_postgres import fresh_database
+
+    with fresh_database(embedded_server.conninfo(), template=migrated_template) as dsn:
+        folder = tmp_path_factory.mktemp("reports")
+        settings = load(dsn=dsn, reports=folder)
+        made = make_report(settings, "walk", {"days": "40", "team": "<b>a&b</b>"}, notebooks=NOTEBOOKS)
+        write_index(settings, folder)
+        yield made
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [WIDE, PHONE])
+def test_every_chart_is_drawn_and_nothing_leaves_the_folder(walk, browser, scheme, width):
+    assert charts_in(walk.notebook) == 4
+    visit = browser.visit(walk.html, scheme=scheme, width=width)
+    assert visit.plots == 4
+    assert visit.failed == []
+    assert visit.outside == []
+    assert visit.console == []
+    assert visit.scroll_width <= visit.width == width
+    assert browser("return document.querySelectorAll('.plot .trace, .plot .hm').length") >= 4
+    assert browser("return window.hurt") is None
+
+
+def test_charts_follow_the_colour_scheme(walk, browser):
+    def ink(scheme):
+        browser.visit(walk.html, scheme=scheme)
+        return browser("return getComputedStyle(document.querySelector('.xtick text')).fill"), browser(
+            "return getComputedStyle(document.body).color"
+        )
+
+    light, dark = ink("light"), ink("dark")
+    assert light[0] == light[1]
+    assert dark[0] == dark[1]
+    assert light != dark
+
+
+def test_charts_change_when_the_scheme_changes_under_them(walk, browser):
+    browser.visit(walk.html, scheme="light")
+    browser.scheme("dark")
+    browser.wait("return [...document.querySelectorAll('.plot')].every(p => p.dataset.drawn === 'dark')")
+
+
+def test_every_chart_says_what_it_shows(walk, browser):
+    browser.visit(walk.html)
+    said = browser("return [...document.querySelectorAll('.plot')].map(p => [p.getAttribute('role'), p.ariaLabel])")
+    assert said[0] == ["img", "Line chart of the position over time: it wanders between -40 and 40 metres."]
+    assert said[1] == ["img", "Hourly steps by weekday"]
+    assert "<script>" in said[3][1]
+
+
+def test_code_prompts_and_stderr_are_left_out_and_text_is_escaped(walk, browser):
+    page = walk.html.read_text()
+    assert "default_rng" not in page
+    assert "nobody should read" not in page
+    assert "nobody should read" in walk.notebook.read_text()
+    assert "&lt;b&gt;a&amp;b&lt;/b&gt;" in page
+    browser.visit(walk.html)
+    assert "team\n<b>a&b</b>" in browser("return document.querySelector('.facts').innerText")
+    assert browser("return document.title") == "A random walk, seen four ways"
+    assert browser("return document.querySelectorAll('h1').length") == 1
+
+
+def test_no_address_of_another_host_is_loaded(walk):
+    page = walk.html.read_text()
+    markup = re.sub(r'<script type="application/json".*?</script>', "", page, flags=re.DOTALL)
+    assert not re.search(r"""(?:src|srcset|href)\s*=\s*["']?\s*(?:https?:)?//""", markup)
+    assert not re.search(r"@import|url\(", markup)
+    assert len(page) < 1_000_000
+
+
+def test_tables_align_numbers_and_drop_what_polars_adds(walk, browser):
+    browser.visit(walk.html)
+    last = browser("return [...document.querySelectorAll('table')].at(-1).innerText.split(/\\s+/)")
+    assert last == ["queue", "messages", "age_s", "orders", "1200", "17.25", "mails", "3", "–"]
+    right = "return [...document.querySelectorAll('table')].at(-1).querySelectorAll('td.num').length"
+    assert browser(right) == 4
+
+
+def test_paper_gets_light_charts_that_fit(walk, browser):
+    browser.visit(walk.html, scheme="dark")
+    browser("window.dispatchEvent(new Event('beforeprint'))")
+    browser.wait("return [...document.querySelectorAll('.plot')].every(p => p.dataset.drawn === 'light')")
+    assert browser("return Math.max(...[...document.querySelectorAll('.main-svg')].map(s => s.clientWidth))") <= 640
+
+
+def test_without_plotly_each_chart_says_what_is_missing(walk, browser, tmp_path):
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets/report.js").write_bytes((walk.html.parent / "assets/report.js").read_bytes())
+    (tmp_path / "walk.html").write_bytes(walk.html.read_bytes())
+    browser.visit(tmp_path / "walk.html")
+    said = browser("return [...document.querySelectorAll('.plot')].map(p => p.innerText)")
+    assert len(said) == 4
+    assert all("plotly.min.js is not beside this page" in text for text in said)
+
+
+@pytest.mark.parametrize("width", [WIDE, PHONE])
+def test_the_index_lists_the_report(walk, browser, width):
+    visit = browser.visit(walk.html.with_name("index.html"), width=width)
+    assert (visit.failed, visit.outside, visit.console) == ([], [], [])
+    assert visit.scroll_width <= width
+    assert browser("return document.querySelector('.card h2 a').href") == walk.html.as_uri()
+    assert browser("return document.querySelector('.card .badge').innerText") == "ok"
+    notebook = browser("return document.querySelector('.card a[download]').href")
+    assert notebook == walk.notebook.as_uri()
+
+
+def test_an_index_of_nothing_says_so(store, tmp_path):
+    assert "No report has been made here yet" in write_index(store, tmp_path / "new").read_text()
+
+
+def test_two_reports_at_once(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.notebooks.folder", lambda: NOTEBOOKS)
+    made = make_reports(store, [("walk", {"days": 3}), ("breaks", {})], output=tmp_path)
+    assert [one.report for one in made] == ["walk", "breaks"]
+    assert all(one.html.is_file() for one in made)
+
+
+def test_a_figure_without_anything():
+    bare = figure(3, {})
+    assert (bare.title, bare.alt, json.loads(bare.spec)) == ("", "Chart 3", {"data": [], "layout": {}})
+
+
+@pytest.mark.parametrize("text", ["</script>", "<!--", "<script", "\u2028", "&lt;"])
+def test_json_in_a_script_cannot_end_it(text):
+    safe = json_in_script({"text": text})
+    assert json.loads(safe) == {"text": text}
+    assert not set(safe) & set("<>&\u2028\u2029")
