@@ -95,7 +95,7 @@ class CostBreakdown:
             shown += ["cost_usd", "share"]
             shown += ["delta_usd", "delta_pct"] if self.previous_usd is not None else []
             shown += ["usd_per_1k_requests"]
-        shown += ["requests", *(["errors"] if self.table["errors"].any() else []), "tokens"]
+        shown += ["requests", *(["errors"] if self.table["errors"].sum() else []), "tokens"]
         if self.unpriced:
             shown.append("unpriced")
         tokens = (pl.col("input_tokens") + pl.col("output_tokens")).alias("tokens")

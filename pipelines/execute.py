@@ -138,7 +138,7 @@ def _running(output: Path) -> str:
     """The source of the cell that was running, from the notebook's own record."""
     import nbformat
 
-    cells = nbformat.read(output, as_version=4).cells
+    cells = nbformat.read(output, as_version=4).cells  # type: ignore[no-untyped-call]
     started = [cell for cell in cells if cell.cell_type == "code" and cell.metadata.papermill.get("start_time")]
     return str(started[-1].source) if started else ""
 

@@ -16,12 +16,12 @@ function colours() {
   return { ink: read("ink"), muted: read("muted"), rule: read("rule"), paper: read("paper"), scheme: dark.matches ? "dark" : "light" };
 }
 
-function themed(layout, colour, width) {
+function themed(layout, colour, width, height) {
   const made = structuredClone(layout);
   const clear = "rgba(0,0,0,0)";
   const family = getComputedStyle(document.documentElement).getPropertyValue("--sans").trim();
   Object.assign(made, { autosize: true, paper_bgcolor: clear, plot_bgcolor: clear });
-  if (width) Object.assign(made, { autosize: false, width });
+  if (width) Object.assign(made, { autosize: false, width, height });
   made.font = { size: 13, ...made.font, family, color: colour.ink };
   made.margin = { t: 24, r: 8, b: 40, l: 48, ...made.margin };
   made.hoverlabel = { ...made.hoverlabel, bgcolor: colour.paper, bordercolor: colour.rule, font: { family, color: colour.ink } };
@@ -48,7 +48,7 @@ async function draw(plot, colour, width) {
   const { data, layout } = JSON.parse(document.getElementById(plot.dataset.figure).textContent);
   const config = { responsive: !width, displaylogo: false, displayModeBar: touch || width ? false : "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
   try {
-    await Plotly.react(plot, data, themed(layout, colour, width), config);
+    await Plotly.react(plot, data, themed(layout, colour, width, plot.clientHeight), config);
     plot.dataset.drawn = colour.scheme;
   } catch (error) {
     plot.textContent = "This chart could not be drawn: " + error.message;

@@ -97,6 +97,11 @@ def test_paper_gets_light_charts_that_fit(walk, browser):
     browser("window.dispatchEvent(new Event('beforeprint'))")
     browser.wait("return [...document.querySelectorAll('.plot')].every(p => p.dataset.drawn === 'light')")
     assert browser("return Math.max(...[...document.querySelectorAll('.main-svg')].map(s => s.clientWidth))") <= 640
+    over = "return [...document.querySelectorAll('.plot')].some(p => p.scrollHeight > p.clientHeight + 1)"
+    assert not browser(over)
+    browser("window.dispatchEvent(new Event('afterprint'))")
+    browser.wait("return [...document.querySelectorAll('.plot')].every(p => p.dataset.drawn === 'dark')")
+    assert browser("return document.querySelector('.main-svg').clientWidth") > 640
 
 
 def test_without_plotly_each_chart_says_what_is_missing(walk, browser, tmp_path):
