@@ -110,7 +110,7 @@ def _ets(past: Floats, _actual: Floats, horizon: int, seasons: tuple[int, ...]) 
             warnings.simplefilter("ignore")  # a fit that stopped early is still a fit; its errors tell how good
             fitted = model.fit(disp=False)
             ahead = np.asarray(fitted.forecast(horizon))
-            drawn = fitted.simulate(horizon, anchor="end", repetitions=DRAWS, random_state=np.random.default_rng(0))
+            drawn = fitted.simulate(horizon, anchor="end", repetitions=DRAWS, rng=np.random.default_rng(0))
         points.append(ahead)
         paths.append(np.asarray(drawn).reshape(horizon, DRAWS).T - ahead)
     named = f"season {seasons[0]}" if seasons else "no season"

@@ -77,12 +77,14 @@ def bands(rolling: Rolling, horizon: int, level: Sequence[float]) -> Floats:
 
     Each step has its own error scale, shared with its neighbours and, beyond the steps that were backtested, growing
     with the root of time. Errors are standardised by the scale of the *other* origins, pooled over series, and their
-    quantiles scale back: the split-conformal idea (Lei et al., JASA 113, 2018) with leave-one-origin-out scales.
+    quantiles scale back: the split-conformal idea (Lei et al., JASA 113, 2018) with leave-one-origin-out scales, and its
+    finite-sample level for as many errors as are independent.
     """
     power = rolling.errors**2
     scale = np.sqrt(_smooth(_mean(power, 1)))
     others = np.sqrt(_smooth(_mean_of_others(power)))
-    quantiles = np.quantile(_standardised(rolling.errors, others), np.asarray(level) / 100)
+    levels = np.minimum(np.asarray(level) / 100 * (1 + 1 / _independent(rolling.errors)), 1.0)
+    quantiles = np.quantile(_standardised(rolling.errors, others), levels)
     steps = np.arange(horizon)
     last = scale.shape[1] - 1
     beyond = np.sqrt(np.maximum(1.0, (steps + 1) / (last + 1)))
@@ -116,6 +118,13 @@ def _sum_quantiles(sums: Floats, level: Sequence[float]) -> Floats:
     others = np.sqrt(_mean_of_others(sums**2))
     pooled = np.quantile(_standardised(sums, others), probabilities)
     return np.asarray(np.maximum(pooled, ndtri((1 + probabilities) / 2)))
+
+
+def _independent(errors: Floats) -> float:
+    """How many independent errors there are: those of one origin hang together (Kish's design effect)."""
+    known = max(1, int(np.isfinite(errors).sum()))
+    power, sums = np.nansum(errors**2), np.nansum(np.nansum(errors, axis=2) ** 2)
+    return float(known / max(1.0, sums / power)) if power > 0 else float(known)
 
 
 def _standardised(errors: Floats, others: Floats) -> Floats:

@@ -17,7 +17,7 @@ from collectors.llm.record import COLUMNS, Request
 from collectors.rabbitmq.collect import collect_once
 from pipelines import simulate
 from pipelines.burst import burst
-from pipelines.publish import make_reports, write_index
+from pipelines.publish import Wanted, make_reports, write_index
 from pipelines.writeback import save_anomalies, save_forecast
 from store.connect import connect
 from store.embedded import EmbeddedServer
@@ -74,7 +74,7 @@ def run(settings: Settings, steps: Steps, *, data: Path | None = None) -> Summar
         _import(settings, data, steps, summary)
     else:
         _simulate(settings, steps, summary)
-    _live(settings, steps, summary)
+        _live(settings, steps, summary)
     with steps("bring the rollups up to date"):
         refresh(settings)
     if data:
@@ -190,20 +190,24 @@ def _analyse_traces(settings: Settings, steps: Steps, summary: Summary) -> None:
 
 
 def _report(settings: Settings, steps: Steps, summary: Summary, *, traces: bool) -> None:
-    wanted: list[tuple[str, dict[str, object]]] = [("llm_cost", {}), ("queue_health", {})]
+    wanted = [Wanted("llm_cost"), Wanted("queue_health")]
     if traces:
-        wanted = [("llm_cost", {"source": "llm_usage"}), ("queue_health", {})]
+        until = (AZURE_DAY + timedelta(days=1)).isoformat()
+        wanted = [
+            Wanted("llm_cost", {"source": "llm_usage"}, "servegen_m_small", "ServeGen m-small: two weeks of requests"),
+            Wanted("llm_cost", {"days": 1, "until": until}, "azure_2023", "Azure 2023: an hour of two services"),
+        ]
     done: dict[str, float] = {}
     with steps("make the reports") as advance:
 
-        def on_cell(report: str, cells: int, of: int) -> None:
-            done[report] = cells / of
+        def on_cell(page: str, cells: int, of: int) -> None:
+            done[page] = cells / of
             advance(sum(done.values()), len(wanted))
 
         made = make_reports(settings, wanted, progress=on_cell)
         summary.index = write_index(settings, settings.reports)
     for report in made:
-        summary.say(f"report {report.report}", str(report.html))
+        summary.say(f"report {report.html.stem}", str(report.html))
 
 
 def _interval(totals: pl.DataFrame, form: str) -> str:

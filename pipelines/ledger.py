@@ -73,7 +73,7 @@ def finished(settings: Settings, run: Run, *, error: str | None = None) -> None:
 
 
 def runs(settings: Settings, folder: Path, *, latest: int = 10) -> list[Run]:
-    """The last runs of each report that wrote into `folder`, by report, newest first."""
+    """The last runs of each page in `folder`, by page, newest first."""
     query = named("report_runs")
     with connect(settings) as connection, connection.cursor(row_factory=class_row(Run)) as cursor:
         return cursor.execute(query.sql, {"folder": str(folder), "latest": latest}).fetchall()

@@ -1,6 +1,6 @@
 """Make reports: run, render, put in place, note in the ledger, list on an index page.
 
-A folder of reports holds `index.html`, one `NAME.html` per report (its last good run), `assets/` for all of them and
+A folder of reports holds `index.html`, one `PAGE.html` per report (its last good run), `assets/` for all of them and
 `history/` with the executed notebook of every run, good or not.
 """
 
@@ -13,7 +13,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from html import unescape
@@ -27,10 +27,11 @@ from pipelines.ledger import Run
 from pipelines.notebooks import find
 from pipelines.parameters import Value, check, declared
 from pipelines.render import TEMPLATES, Heading, environment, render
-from store.errors import FileUnusable, GaugebookError, ReportError
+from store.errors import FileUnusable, GaugebookError, ParameterInvalid, ReportError
 from store.settings import Settings
 
 WORKERS = 2  # a report is one busy kernel
+PAGE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 HEAD = 4000  # characters of a page that hold its title and description
 
 
@@ -44,12 +45,23 @@ class Made:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A report that `make_reports` is to make; the fields are the arguments of `make_report`."""
+
+    report: str
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    page: str | None = None
+    title: str | None = None
+
+
 def make_report(
     settings: Settings,
     name: str,
     parameters: Mapping[str, object],
     *,
     output: Path | None = None,
+    page: str | None = None,
     progress: Progress | None = None,
     title: str | None = None,
     notebooks: Path | None = None,
@@ -64,7 +76,8 @@ def make_report(
         name: the report, as `gaugebook report list` names it.
         parameters: values by name, as themselves or as text; checked before anything runs.
         output: the folder to write into, by default the `reports` setting.
-        progress: called as `progress(report, cells done, cells in all)` after each cell.
+        page: the name of its page, by default the report's; the same report with other parameters is another page.
+        progress: called as `progress(page, cells done, cells in all)` after each cell.
         title: in place of the notebook's own.
         notebooks: the folder that holds `reports/NAME.py`, by default the project's.
         cell_limit_s: seconds that one cell may take.
@@ -73,13 +86,16 @@ def make_report(
 
     Raises:
         UnknownName: there is no such report.
-        ParameterInvalid: a parameter does not exist or its value does not fit.
+        ParameterInvalid: a parameter or the page does not exist or its value does not fit.
         FileUnusable: the folder cannot be written to.
         ReportError: a cell failed, a limit was reached or the kernel died. The last good page is still there.
     """
     source = find(name, notebooks)
     known = declared(source)
     values = check(known, parameters)
+    page = page or name
+    if not PAGE.fullmatch(page) or page == "index":
+        raise ParameterInvalid("page", f"{page!r} cannot name a page; use a-z, 0-9, _ and -, and not index")
     folder = _folder(output or settings.reports)
 
     started_at = datetime.now(UTC)
@@ -92,14 +108,14 @@ def make_report(
         finished_at=None,
         outcome="running",
         error=None,
-        output=str(folder / f"{name}.html"),
+        output=str(folder / f"{page}.html"),
     )
-    page = Path(run.output)
+    html = Path(run.output)
     notebook = folder / run.notebook
     ledger.started(settings, run)
     try:
         execute(
-            name,
+            page,
             source,
             values,
             settings,
@@ -112,7 +128,7 @@ def make_report(
         seconds = (datetime.now(UTC) - started_at).total_seconds()
         shown = facts(run.parameters)
         _write_assets(folder / "assets")
-        _replace(page, render(notebook, Heading(name, title or "", started_at, seconds, shown)).encode())
+        _replace(html, render(notebook, Heading(name, title or "", started_at, seconds, shown)).encode())
     except OSError as error:
         reason = f"{error.filename or folder}: {error.strerror or error}"
         ledger.finished(settings, run, error=reason)
@@ -121,12 +137,12 @@ def make_report(
         ledger.finished(settings, run, error=_words(error))
         raise
     ledger.finished(settings, run)
-    return Made(name, page, notebook, (datetime.now(UTC) - started_at).total_seconds())
+    return Made(name, html, notebook, (datetime.now(UTC) - started_at).total_seconds())
 
 
 def make_reports(
     settings: Settings,
-    wanted: Sequence[tuple[str, Mapping[str, object]]],
+    wanted: Sequence[Wanted],
     *,
     output: Path | None = None,
     progress: Progress | None = None,
@@ -139,7 +155,7 @@ def make_reports(
     kernels: set[int] = set()
     with ThreadPoolExecutor(WORKERS) as pool:
         make = partial(make_report, settings, output=output, progress=progress, kernels=kernels)
-        futures = [pool.submit(make, name, given) for name, given in wanted]
+        futures = [pool.submit(make, one.report, one.parameters, page=one.page, title=one.title) for one in wanted]
         try:
             wait(futures)
         except BaseException:
@@ -153,13 +169,13 @@ def make_reports(
 
 
 def write_index(settings: Settings, folder: Path) -> Path:
-    """Write `index.html` of a folder of reports from the ledger: the last runs of each, newest first.
+    """Write `index.html` of a folder of reports from the ledger: the last runs of each page, newest first.
 
     A run that has said nothing for longer than a run may take is shown as interrupted.
     """
     folder = _folder(folder)
-    by_report = groupby(ledger.runs(settings, folder), key=lambda run: run.report)
-    cards = [_card(folder, report, list(runs)) for report, runs in by_report]
+    by_page = groupby(ledger.runs(settings, folder), key=lambda run: run.output)
+    cards = [_card(Path(page), list(runs)) for page, runs in by_page]
     page = environment().get_template("index.html.j2").render(cards=cards, now=datetime.now(UTC))
     index = folder / "index.html"
     _replace(index, page.encode())
@@ -215,17 +231,16 @@ def _folder(folder: Path) -> Path:
     return folder.resolve()
 
 
-def _card(folder: Path, report: str, runs: Sequence[Run]) -> dict[str, object]:
-    page = folder / f"{report}.html"
+def _card(page: Path, runs: Sequence[Run]) -> dict[str, object]:
     head = page.read_text(encoding="utf-8")[:HEAD] if page.is_file() else ""
     title, summary = (re.search(tag, head) for tag in (r"<title>(.*?)</title>", r'name="description" content="(.*?)"'))
     return {
-        "report": report,
-        "title": unescape(title[1]) if title else report,
+        "report": page.stem,
+        "title": unescape(title[1]) if title else page.stem,
         "summary": unescape(summary[1]) if summary else "",
         "page": page.name if head else None,
         "good_at": next((run.started_at for run in runs if run.outcome == "ok"), None),
-        "runs": [_line(folder, run) for run in runs],
+        "runs": [_line(page.parent, run) for run in runs],
         "facts": facts(runs[0].parameters),
     }
 

@@ -69,7 +69,11 @@ show(lambda: (spend("model").plot(), spend("model").for_people()))
 
 # %%
 by_model = read(value=value, by=("model",), since=span.before(), until=span.until)
-show(lambda: charts.lines(by_model.filter(by_model["ds"] >= span.since), unit=unit, title="Per hour, by model", stacked=True))
+show(
+    lambda: charts.lines(
+        by_model.filter(by_model["ds"] >= span.since), unit=unit, title="Per hour, by model", stacked=True
+    )
+)
 
 # %% [markdown]
 # ## What is to come
@@ -103,7 +107,11 @@ show(lambda: anomalies(by_model, unit=unit).since(span.since).report(), unit=uni
 # %%
 if source == "llm_requests":
     show(lambda: load.latency(by=("model",), grain="span", since=span.since, until=span.until).drop("ds"))
-    show(lambda: charts.latency(load.latency(since=span.since, until=span.until), title="Time to first token, 95th percentile"))
+    show(
+        lambda: charts.latency(
+            load.latency(since=span.since, until=span.until), title="Time to first token, 95th percentile"
+        )
+    )
 else:
     show("Usage in buckets knows no single request, so there is no latency.")
 

@@ -47,13 +47,21 @@ def series(value, since=span.since):
     return load.queues(value=value, by=("vhost", "queue"), since=since, until=span.until)
 
 
-show(lambda: charts.lines(queues.deepest(series("messages"), most), unit="messages", title="Messages in the deepest queues"))
+show(
+    lambda: charts.lines(
+        queues.deepest(series("messages"), most), unit="messages", title="Messages in the deepest queues"
+    )
+)
 
 # %% [markdown]
 # ## Flow
 
 # %%
-show(lambda: charts.lines(queues.flow(rows), unit="messages/s", title="Published, delivered and acknowledged, all queues"))
+show(
+    lambda: charts.lines(
+        queues.flow(rows), unit="messages/s", title="Published, delivered and acknowledged, all queues"
+    )
+)
 
 # %% [markdown]
 # ## Consumers

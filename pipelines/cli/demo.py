@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from pipelines.cli.common import console, errors, progress
 from pipelines.demo import Advance, run
@@ -24,7 +25,8 @@ def demo(
     """Run the main job from end to end: collect, roll up, forecast, find anomalies, report.
 
     It uses databases of its own on the embedded server: `gaugebook_demo`, which every run builds anew from simulated
-    rows, or with --data `gaugebook_traces`, to which a second run adds nothing. Your own data is not touched.
+    rows, real calls of the openai client against a local server and the broker, if one answers; or with --data
+    `gaugebook_traces`, from the traces alone, to which a second run adds nothing. Your own data is not touched.
 
     Example: `gaugebook demo` or `gaugebook demo --data ../shared/data`
     """
@@ -33,7 +35,7 @@ def demo(
     summary = run(settings, _step, data=data or None)
     table = Table(show_header=False, box=None, padding=(0, 2))
     for what, found in summary.lines:
-        table.add_row(what, found)
+        table.add_row(what, Text(found, overflow="fold"))
     table.add_row("seconds", f"{time.perf_counter() - begun:.1f}")
     console.print(table)
     console.print(f"\nThe reports: [bold]{summary.index and summary.index.resolve().as_uri()}[/]", soft_wrap=True)

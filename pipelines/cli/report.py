@@ -25,6 +25,9 @@ def run(
         list[str] | None, typer.Option("--parameter", "-p", metavar="KEY=VALUE", help="a parameter; may be repeated")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="folder to write into; default: the `reports` setting")] = None,
+    page: Annotated[
+        str | None, typer.Option(help="name of the page; default: the report's, so other parameters replace it")
+    ] = None,
     title: Annotated[str | None, typer.Option(help="a title in place of the notebook's own")] = None,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="show the page in a browser")] = False,  # noqa: FBT002
 ) -> None:
@@ -46,6 +49,7 @@ def run(
             name,
             given,
             output=output,
+            page=page,
             title=title,
             progress=lambda _report, done, total: bar.update(task, completed=done, total=total),
         )

@@ -66,12 +66,16 @@ def test_every_breakdown_has_the_same_total(rows):
     spends = [cost.breakdown(frame, by) for by in ("team", "model", ("team", "model"))]
     assert len({spend.total_usd for spend in spends}) == 1
     for spend in spends:
-        assert round(sum(round(usd * cost.NANO) for usd in spend.table["cost_usd"])) == round(spend.total_usd * cost.NANO)
+        assert round(sum(round(usd * cost.NANO) for usd in spend.table["cost_usd"])) == round(
+            spend.total_usd * cost.NANO
+        )
         naive = {}
         for team, model, usd in rows:
             key = tuple({"team": team, "model": model}[dim] for dim in spend.by)
             naive[key] = naive.get(key, 0.0) + usd
-        assert {row[:-1]: row[-1] for row in spend.table.select(*spend.by, "cost_usd").iter_rows()} == pytest.approx(naive)
+        assert {row[:-1]: row[-1] for row in spend.table.select(*spend.by, "cost_usd").iter_rows()} == pytest.approx(
+            naive
+        )
 
 
 @pytest.mark.parametrize(

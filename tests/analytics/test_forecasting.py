@@ -20,7 +20,8 @@ def test_the_columns_and_the_clock(engine):
     assert ahead.select((pl.col("y_hat-lo-95") <= pl.col("y_hat-lo-80")).all()).item()
     assert ahead.select((pl.col("y_hat-hi-80") <= pl.col("y_hat-hi-95")).all()).item()
     truth = 10 * (1 + 0.5 * np.sin(np.arange(240, 264) / 24 * 2 * np.pi))
-    np.testing.assert_allclose(ahead["y_hat"], truth, rtol=0.35)
+    # One naive season repeats the noise of one day; its standard deviation is 10 %.
+    assert np.abs(ahead["y_hat"] / truth - 1).mean() < 0.12
 
 
 def test_pandas_in_pandas_out_and_names_are_the_callers():

@@ -21,7 +21,14 @@ def test_series_are_aligned_at_their_ends_and_gaps_are_nan():
 
 
 def test_the_history_names_the_gaps():
-    assert panel(LONG).history().rows() == [("a", 1, 2.0), ("a", 2, None), ("a", 3, None), ("a", 4, 8.0), ("b", 1, 1.0), ("b", 2, 3.0)]
+    assert panel(LONG).history().rows() == [
+        ("a", 1, 2.0),
+        ("a", 2, None),
+        ("a", 3, None),
+        ("a", 4, 8.0),
+        ("b", 1, 1.0),
+        ("b", 2, 3.0),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -33,13 +33,25 @@ def test_dimensions_are_joined_and_every_series_has_the_whole_grid(any_store):
     put_requests(any_store, REQUESTS)
     by = load.llm(any_store, value="requests", by=("team", "model"))
     assert by.columns == ["unique_id", "ds", "y", "team", "model"]
-    assert by.group_by("unique_id").len().sort("unique_id").rows() == [("ops/gpt-4o", 6), ("search/gpt-4o", 6), ("search/o3", 6)]
+    assert by.group_by("unique_id").len().sort("unique_id").rows() == [
+        ("ops/gpt-4o", 6),
+        ("search/gpt-4o", 6),
+        ("search/o3", 6),
+    ]
     assert by.filter(unique_id="ops/gpt-4o")["y"].to_list() == [0, 0, 0, 0, 1, 0]
     assert by["y"].sum() == len(REQUESTS)
 
 
 @pytest.mark.parametrize(
-    ("value", "sum_"), [("requests", 6), ("errors", 1), ("cost_usd", 31), ("input_tokens", 500), ("output_tokens", 100), ("cached_tokens", 0)]
+    ("value", "sum_"),
+    [
+        ("requests", 6),
+        ("errors", 1),
+        ("cost_usd", 31),
+        ("input_tokens", 500),
+        ("output_tokens", 100),
+        ("cached_tokens", 0),
+    ],
 )
 def test_every_value(store, value, sum_):
     put_requests(store, REQUESTS)
@@ -95,7 +107,12 @@ def test_bad_arguments_name_themselves(store, arguments, error, says):
 
 
 def test_usage(any_store):
-    put(any_store, "metrics.llm_usage", USAGE, [(START, 1800, "p", "m", "s", 5, 10, 1), (START + 2 * HOUR, 3600, "p", "m", "s", 7, 10, 1)])
+    put(
+        any_store,
+        "metrics.llm_usage",
+        USAGE,
+        [(START, 1800, "p", "m", "s", 5, 10, 1), (START + 2 * HOUR, 3600, "p", "m", "s", 7, 10, 1)],
+    )
     assert load.usage(any_store, value="requests", by="model")["y"].to_list() == [5, 0, 7]
     rows = load.metrics(any_store, source="llm_usage")
     assert rows["unpriced"].to_list() == [5, 7]
@@ -114,7 +131,9 @@ def test_a_queue_that_nobody_looked_at_is_null_not_zero(any_store):
 
 
 def test_latency_is_that_of_the_requests_and_errors_are_not_in_it(any_store):
-    put_requests(any_store, [request(k, 0, ttft=0.1 * (k + 1)) for k in range(10)] + [request(10, 0, status="error", cost=None)])
+    put_requests(
+        any_store, [request(k, 0, ttft=0.1 * (k + 1)) for k in range(10)] + [request(10, 0, status="error", cost=None)]
+    )
     (row,) = load.latency(any_store, grain="span", quantiles=(0.5, 0.9)).rows(named=True)
     assert (row["requests"], row["errors"]) == (11, 1)
     # Log buckets are 7 % wide.

@@ -20,7 +20,10 @@ def test_a_range_is_half_open_and_no_sample_comes_twice(prometheus, monkeypatch,
 def test_labels_name_the_series_and_what_is_no_number_is_null(prometheus):
     query = 'label_replace(vector(1), "queue", "a", "", "") or label_replace(vector(0) / 0, "queue", "b", "", "")'
     frame = load.prometheus(query, url=prometheus.url, since=timedelta(minutes=2))
-    assert frame.group_by("unique_id").agg(pl.col("y").first()).sort("unique_id").rows() == [("{queue=a}", 1.0), ("{queue=b}", None)]
+    assert frame.group_by("unique_id").agg(pl.col("y").first()).sort("unique_id").rows() == [
+        ("{queue=a}", 1.0),
+        ("{queue=b}", None),
+    ]
 
 
 def test_what_can_go_wrong(prometheus):

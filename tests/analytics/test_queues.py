@@ -12,8 +12,14 @@ RATES = st.one_of(st.none(), st.floats(0, 1e6))
 
 def wide(rows):
     columns = ["queue", "last_messages", "avg_published_per_s", "avg_acked_per_s", "avg_consumers"]
-    frame = pl.DataFrame(rows, schema=dict(zip(columns, (pl.String, pl.Int64, pl.Float64, pl.Float64, pl.Float64), strict=True)), orient="row")
-    return frame.with_columns(bucket=pl.lit(START), cluster=pl.lit("c"), vhost=pl.lit("/"), max_messages=pl.col("last_messages"))
+    frame = pl.DataFrame(
+        rows,
+        schema=dict(zip(columns, (pl.String, pl.Int64, pl.Float64, pl.Float64, pl.Float64), strict=True)),
+        orient="row",
+    )
+    return frame.with_columns(
+        bucket=pl.lit(START), cluster=pl.lit("c"), vhost=pl.lit("/"), max_messages=pl.col("last_messages")
+    )
 
 
 @pytest.mark.parametrize(
@@ -65,8 +71,14 @@ def test_the_deepest_and_those_without_values():
 
 
 def test_flow_without_samples_is_null():
-    frame = wide([("a", 1, None, None, 1.0), ("b", 1, None, 2.0, 1.0)]).with_columns(avg_delivered_per_s=pl.lit(None, pl.Float64))
-    assert dict(queues.flow(frame).select("unique_id", "y").iter_rows()) == {"acked": 2.0, "delivered": None, "published": None}
+    frame = wide([("a", 1, None, None, 1.0), ("b", 1, None, 2.0, 1.0)]).with_columns(
+        avg_delivered_per_s=pl.lit(None, pl.Float64)
+    )
+    assert dict(queues.flow(frame).select("unique_id", "y").iter_rows()) == {
+        "acked": 2.0,
+        "delivered": None,
+        "published": None,
+    }
 
 
 def test_no_rows_and_missing_columns():

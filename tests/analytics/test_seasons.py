@@ -23,7 +23,13 @@ def autoregressive(random):
 
 @pytest.mark.parametrize(
     "make",
-    [lambda r: r.normal(size=720), lambda r: r.lognormal(0, 1, 720), lambda r: r.poisson(0.5, 720) * 1.0, autoregressive, random_walk],
+    [
+        lambda r: r.normal(size=720),
+        lambda r: r.lognormal(0, 1, 720),
+        lambda r: r.poisson(0.5, 720) * 1.0,
+        autoregressive,
+        random_walk,
+    ],
     ids=["noise", "bursts", "counts", "autoregressive", "random walk"],
 )
 def test_none_is_invented(make):

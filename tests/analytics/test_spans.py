@@ -25,7 +25,9 @@ def test_an_old_trace_ends_where_it_ends():
     assert between(now=NOW + timedelta(days=400))[1] == LAST + timedelta(hours=1)
 
 
-@pytest.mark.parametrize("since", ["2026-03-05T10:20Z", datetime(2026, 3, 5, 10, 20, tzinfo=UTC), "2026-03-05T12:20+02:00"])
+@pytest.mark.parametrize(
+    "since", ["2026-03-05T10:20Z", datetime(2026, 3, 5, 10, 20, tzinfo=UTC), "2026-03-05T12:20+02:00"]
+)
 def test_only_whole_buckets(since):
     assert between(since=since, until="2026-03-06T10:40Z") == (
         datetime(2026, 3, 5, 11, tzinfo=UTC),

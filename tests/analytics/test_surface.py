@@ -32,7 +32,10 @@ def test_all_is_exact():
 
 def test_a_function_stays_one_whatever_is_imported_first():
     code = "import analytics.forecasting, analytics.detection, analytics.charts, analytics as a;"
-    assert in_a_fresh_process(f"{code} print(callable(a.forecast), callable(a.anomalies), callable(a.seasonality))") == "True True True"
+    assert (
+        in_a_fresh_process(f"{code} print(callable(a.forecast), callable(a.anomalies), callable(a.seasonality))")
+        == "True True True"
+    )
 
 
 def test_an_unknown_name_says_what_there_is():

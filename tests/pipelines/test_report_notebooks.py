@@ -7,7 +7,7 @@ import pytest
 from collectors.llm.record import COLUMNS, Request
 from pipelines import simulate
 from pipelines.notebooks import names
-from pipelines.publish import make_reports, write_index
+from pipelines.publish import Wanted, make_reports, write_index
 from store.connect import connect
 from store.rollup import refresh
 from store.settings import load
@@ -32,7 +32,7 @@ def made(embedded_server, migrated_template, tmp_path_factory):
             for samples in simulate.queue_samples(UNTIL, DAYS):
                 write(connection, "metrics.rabbitmq_queues", simulate.QUEUE_COLUMNS, samples)
         refresh(settings)
-        made = make_reports(settings, list(PARAMETERS.items()))
+        made = make_reports(settings, [Wanted(*one) for one in PARAMETERS.items()])
         write_index(settings, folder)
         yield {report.report: report for report in made}
 
@@ -60,7 +60,7 @@ def test_it_says_what_it_covers(made, browser, report):
 
 @pytest.mark.parametrize("report", names())
 def test_an_empty_store_makes_a_page_that_says_so(store, browser, tmp_path, report):
-    (page,) = make_reports(store, [(report, {})], output=tmp_path)
+    (page,) = make_reports(store, [Wanted(report)], output=tmp_path)
     visit = browser.visit(page.html)
     assert visit.plots == charts_in(page.notebook)
     assert visit.console == []

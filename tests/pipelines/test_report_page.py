@@ -4,7 +4,7 @@ import re
 import pytest
 
 from pipelines.figures import figure, json_in_script
-from pipelines.publish import make_report, make_reports, write_index
+from pipelines.publish import Wanted, make_report, make_reports, write_index
 from tests.pipelines.reports import NOTEBOOKS, charts_in
 
 WIDE, PHONE = 1280, 390
@@ -131,7 +131,7 @@ def test_an_index_of_nothing_says_so(store, tmp_path):
 
 def test_two_reports_at_once(store, tmp_path, monkeypatch):
     monkeypatch.setattr("pipelines.notebooks.folder", lambda: NOTEBOOKS)
-    made = make_reports(store, [("walk", {"days": 3}), ("breaks", {})], output=tmp_path)
+    made = make_reports(store, [Wanted("walk", {"days": 3}), Wanted("breaks")], output=tmp_path)
     assert [one.report for one in made] == ["walk", "breaks"]
     assert all(one.html.is_file() for one in made)
 

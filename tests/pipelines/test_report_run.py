@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.execute import environment
 from pipelines.ledger import runs
-from pipelines.publish import make_report, make_reports, write_index
+from pipelines.publish import Wanted, make_report, make_reports, write_index
 from store.errors import FileUnusable, ParameterInvalid, ReportError, UnknownName
 from store.settings import load
 from tests.pipelines.reports import NOTEBOOKS
@@ -112,7 +112,7 @@ def test_progress_counts_the_cells(store, tmp_path):
 def test_one_of_two_fails_and_the_other_is_made(store, tmp_path, monkeypatch):
     monkeypatch.setattr("pipelines.notebooks.folder", lambda: NOTEBOOKS)
     with pytest.raises(ReportError, match="LookupError"):
-        make_reports(store, [("breaks", {"how": "raise"}), ("walk", {"days": 2})], output=tmp_path)
+        make_reports(store, [Wanted("breaks", {"how": "raise"}), Wanted("walk", {"days": 2})], output=tmp_path)
     assert (tmp_path / "walk.html").is_file()
     assert not (tmp_path / "breaks.html").exists()
 
