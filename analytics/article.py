@@ -8,13 +8,13 @@ from typing import Any
 import polars as pl
 
 from analytics.render import STYLE, markdown, table
-from store.errors import NoRows
+from store.errors import NoRows, TooShort
 
 
 def show(*parts: Any, unit: str = "") -> None:
     """Display each part: text, a chart, a frame, a result; of a function, what it returns.
 
-    A function that finds no rows says so in a sentence instead of failing: an empty table is no error in a report.
+    A function that finds no rows, or too few, says so in a sentence instead of failing: that is no error in a report.
 
     Args:
         parts: plain text (shown as it is, no markup), plotly figures, polars frames, results of analyses, functions
@@ -47,7 +47,7 @@ def _made(part: Any) -> Iterator[Any]:
     elif callable(part):
         try:
             made = part()
-        except NoRows as error:
+        except (NoRows, TooShort) as error:
             made = str(error)
         yield from _made(made)
     elif part is not None:

@@ -51,12 +51,17 @@ def template() -> Any:
 def lines(frame: Frame, *, unit: str = "", title: str = "", stacked: bool = False, most: int = MOST) -> Figure:
     """Series of a long frame over time; the smallest beyond `most` are added up as "other" when stacked, else left out.
 
+    A series without any value is not drawn.
+
     Raises:
-        NoRows, ColumnMissing, ParameterInvalid: as `analytics.frames.panel` does.
+        NoRows, TooShort, ColumnMissing, ParameterInvalid: as `analytics.frames.panel` does.
     """
     from plotly import graph_objects as go
 
-    history = panel(frame).history()
+    data, _ = polars(frame)
+    if {"unique_id", "y"} <= set(data.columns):
+        data = data.filter(pl.col("y").count().over("unique_id") > 0)
+    history = panel(data).history()
     sums = history.group_by("unique_id").agg(pl.col("y").sum())
     order = sums.sort("y", "unique_id", descending=[True, False])["unique_id"]
     top, rest = order.head(most), order.tail(max(0, len(order) - most))

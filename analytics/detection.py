@@ -103,9 +103,10 @@ class Anomalies:
             f"{words.moment(worst[self.time_col])}: {said}; {chance}."
         )
 
-    def report(self) -> tuple[str, pl.DataFrame | None]:
-        """What a report says: the sentence, and the findings, worst first."""
-        return self.sentence(), self.findings.sort("score", descending=True) if len(self.findings) else None
+    def report(self) -> tuple[str, Figure, pl.DataFrame | None]:
+        """What a report shows: a sentence, the chart, and the findings, worst first."""
+        worst_first = self.findings.sort("score", descending=True) if len(self.findings) else None
+        return self.sentence(), self.plot(), worst_first
 
     def __repr__(self) -> str:
         return f"<Anomalies: {self.sentence()}>"
@@ -142,7 +143,7 @@ def anomalies(
         target_col: name of the column of values.
 
     Raises:
-        NoRows, ColumnMissing, ParameterInvalid: what came in cannot be used.
+        NoRows, TooShort, ColumnMissing, ParameterInvalid: what came in cannot be used.
 
     >>> noise = np.random.default_rng(0).normal(100, 1, 500)
     >>> noise[400:403] = 130

@@ -137,9 +137,12 @@ class Forecast:
         ends = self.to_polars().group_by(self.id_col, maintain_order=True).last()
         return ends.sort("y_hat", descending=True)
 
-    def report(self) -> tuple[str, pl.DataFrame, str]:
-        """What a report says: the sentence, totals (or last steps, if values do not add up), and how it was made."""
-        return self.sentence(), self.totals() if self.additive else self.last(), self.explain()
+    def report(self) -> tuple[str, Figure, pl.DataFrame, str]:
+        """What a report shows: a sentence, the chart, totals (last steps where nothing adds up), and how it was made."""
+        return self.sentence(), self.plot(), self._rows(), self.explain()
+
+    def _rows(self) -> pl.DataFrame:
+        return self.totals() if self.additive else self.last()
 
     def _points(self) -> Floats:
         made = np.empty((len(self.panel.ids), self.horizon))
@@ -158,8 +161,7 @@ class Forecast:
         from analytics.render import block, table
         from analytics.svg import fan
 
-        sentence, rows, made = self.report()
-        return block(sentence, fan(self), table(rows, unit=self.unit), note=made)
+        return block(self.sentence(), fan(self), table(self._rows(), unit=self.unit), note=self.explain())
 
 
 def forecast(
@@ -195,7 +197,7 @@ def forecast(
         `explain()` says which.
 
     Raises:
-        NoRows, ColumnMissing, ParameterInvalid: what came in cannot be used.
+        NoRows, TooShort, ColumnMissing, ParameterInvalid: what came in cannot be used.
         UnknownName: there is no such engine.
 
     >>> days = pl.DataFrame({"ds": range(56), "y": [float(day % 7) for day in range(56)]})

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from store.errors import ColumnMissing, NoRows, ParameterInvalid
+from store.errors import ColumnMissing, NoRows, ParameterInvalid, TooShort
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,6 +107,7 @@ def panel(frame: Frame, *, id_col: str = "unique_id", time_col: str = "ds", targ
     Raises:
         NoRows: nothing in it, or a series without any value.
         ColumnMissing: a column is not there; names the closest match.
+        TooShort: one row a series, so that the time between rows is not known.
         ParameterInvalid: null times, duplicates, infinite values, text where numbers or times belong, no grid.
 
     >>> made = panel(pl.DataFrame({"ds": [1, 2, 4], "y": [1.0, 2.0, 4.0]}))
@@ -202,7 +203,7 @@ def _step(ticks: pl.Series, ids: pl.Series) -> int:
     )
     found = int(np.gcd.reduce(gaps.filter(gaps > 0).to_numpy())) if (gaps > 0).any() else 0
     if found == 0 and ids.n_unique() == len(ids):
-        raise ParameterInvalid(ticks.name, "every series has one row, so the time between rows is unknown; load more")
+        raise TooShort("the frame", "with one row a series, the time between two rows is unknown. Load a longer span")
     return found or 1
 
 

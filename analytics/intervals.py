@@ -77,7 +77,7 @@ def bands(rolling: Rolling, horizon: int, level: Sequence[float]) -> Floats:
 
     Each step has its own error scale, shared with its neighbours and, beyond the steps that were backtested, growing
     with the root of time. Errors are standardised by the scale of the *other* origins, pooled over series, and their
-    quantiles scale back: the split-conformal idea (Lei et al., JASA 113, 2018) with leave-one-origin-out scales, and its
+    quantiles scale back: the split-conformal idea (Lei et al., JASA 113, 2018) with leave-one-origin-out scales and a
     finite-sample level for as many errors as are independent.
     """
     power = rolling.errors**2

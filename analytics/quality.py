@@ -80,12 +80,12 @@ def check(frame: Frame) -> Quality:
             raise ColumnMissing(name, data.columns)
     if data.is_empty() or not data["requests"].sum():
         raise NoRows("the LLM frame")
-    buckets = data.filter(pl.col("requests") > 0)["bucket"].unique().sort()
+    buckets = data["bucket"].unique().sort()
+    busy = data.filter(pl.col("requests") > 0)["bucket"].n_unique()
     gaps = buckets.diff().drop_nulls()
-    width = gaps.min() if len(gaps) else None
-    whole = 1 if width is None else int((buckets[-1] - buckets[0]) / width) + 1
+    whole = int((buckets[-1] - buckets[0]) / gaps.min()) + 1 if len(gaps) else 1
     counts = ("requests", "errors", "unpriced", "unmetered")
     table = data.group_by("model").agg(
         pl.col(*counts).sum().cast(pl.Int64), pl.col("total_cost").sum().cast(pl.Float64).alias("cost_usd")
     )
-    return Quality(table.sort("requests", "model", descending=[True, False]), whole, whole - len(buckets))
+    return Quality(table.sort("requests", "model", descending=[True, False]), whole, whole - busy)

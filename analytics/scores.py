@@ -92,7 +92,8 @@ def _best(series: Floats, tried: list[Floats]) -> tuple[Floats, Floats]:
         expected[block] = tried[winner][block]
         scale[block] = spread[winner]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return expected, np.where(scale > 0, (series - expected) / scale, np.where(series == expected, 0.0, np.nan))
+        # Where nothing ever deviated, any deviation is infinitely many scales away.
+        return expected, np.where(series == expected, 0.0, (series - expected) / scale)
 
 
 def _scale(errors: Floats) -> float:
@@ -113,18 +114,23 @@ def _calibrated(residual: Floats) -> Floats:
         past = np.sort(past[np.isfinite(past)])
         if len(past) < FEWEST:
             continue
+        now = size[start : start + BLOCK]
+        if past[-1] == 0:
+            # Nothing like it in so many points: Jeffreys' estimate of its rate.
+            seen = int(np.isfinite(size[:start]).sum())
+            score[start : start + BLOCK] = np.where(now > 0, np.log10(2 * (seen + 1)), np.where(now == 0, 0.0, np.nan))
+            continue
         edge = float(np.quantile(past, THRESHOLD))
         excess = past[past > edge] - edge
         # By the median: past incidents are in the tail and must not hide the next one.
         slope = float(np.median(excess)) / np.log(2) if len(excess) else 0.0
         slope = max(slope, 1e-9 * (1 + edge))
-        now = size[start : start + BLOCK]
         rank = np.searchsorted(past, now) / (len(past) + 1)
         body = -np.log10(np.maximum(1 - rank, 1 - THRESHOLD))
         # The predictive tail of an exponential whose scale is an estimate; a median weighs half of its sample.
         weight = max(1.0, len(excess) / 2)
         tail = -np.log10(1 - THRESHOLD) + weight * np.log10(1 + np.maximum(now - edge, 0) / (slope * weight))
-        score[start : start + BLOCK] = np.where(np.isfinite(now), np.where(now > edge, tail, body), np.nan)
+        score[start : start + BLOCK] = np.where(np.isnan(now), np.nan, np.where(now > edge, tail, body))
     return score
 
 

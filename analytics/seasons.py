@@ -90,7 +90,7 @@ def seasonality(
         target_col: name of the column of values.
 
     Raises:
-        NoRows, ColumnMissing, ParameterInvalid: as `panel` does.
+        NoRows, TooShort, ColumnMissing, ParameterInvalid: as `panel` does.
 
     >>> hours = pl.datetime_range(pl.datetime(2026, 1, 1), pl.datetime(2026, 1, 14), "1h", time_zone="UTC", eager=True)
     >>> daily = pl.DataFrame({"ds": hours, "y": np.sin(hours.dt.hour().to_numpy() / 24 * 2 * np.pi)})

@@ -4,6 +4,7 @@ GaugebookError
 ├── InputError                what was given cannot be used
 │   ├── ColumnMissing         a frame or a file lacks a column
 │   ├── NoRows                nothing to work on
+│   ├── TooShort              there are rows, and too few of them
 │   ├── UnknownName           a name that is not one of those there are
 │   ├── FileUnusable          a file cannot be read as what it should be
 │   └── ParameterInvalid      a parameter of a query or a notebook does not exist or has the wrong type
@@ -53,6 +54,17 @@ class NoRows(InputError):
 
     def __str__(self) -> str:
         return f"{self.what} has no rows. Is the collector running? `gaugebook doctor` shows the last sample of each."
+
+
+class TooShort(InputError):
+    """There are rows, and too few of them. `what` names the input, `reason` says what cannot be told from it."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(what, reason)
+        self.what, self.reason = what, reason
+
+    def __str__(self) -> str:
+        return f"{self.what} is too short: {self.reason}"
 
 
 class UnknownName(InputError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -60,6 +62,49 @@ def test_the_lock_names_no_index_and_hashes_everything():
 @pytest.mark.parametrize("package", ["jupyterlab", "statsmodels", "pandas", "polars", "papermill"])
 def test_a_collector_host_is_spared(package):
     assert package not in direct()
+
+
+# A module that is None cannot be imported, and counts as absent.
+BLOCKED = "import sys; sys.modules.update(dict.fromkeys({names!r})); from pipelines.cli import main; main()"
+EXTRA_MODULES = {
+    "adbc_driver_postgresql",
+    "jupyterlab",
+    "jupytext",
+    "nbconvert",
+    "nbformat",
+    "numpy",
+    "openai",
+    "pandas",
+    "papermill",
+    "plotly",
+    "polars",
+    "pyarrow",
+    "scipy",
+    "sqlalchemy",
+    "statsmodels",
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["--help"], 0, "gaugebook demo"),
+        (["db", "status"], 0, "metrics.llm_requests|llm_requests"),
+        (["import", "llm", "rows.csv"], 0, "1 imported"),
+        (["collect", "rabbitmq", "--help"], 0, "--url"),
+        (["doctor"], 0, "gaugebook\\[analytics\\]"),
+        (["forecast"], 2, "needs the package .* pip install"),
+        (["demo"], 2, "needs the package .* pip install"),
+    ],
+)
+def test_the_core_alone_runs_what_a_collector_host_needs(store, tmp_path, words, code, says):
+    (tmp_path / "rows.csv").write_text("ts,model,input_tokens,output_tokens\n2026-01-01T00:00:00Z,gpt-4o,1,2\n")
+    ended = subprocess.run(
+        [sys.executable, "-c", BLOCKED.format(names=EXTRA_MODULES), *words],
+        cwd=tmp_path, env=os.environ | {"GAUGEBOOK_DSN": store.dsn.get_secret_value(), "GAUGEBOOK_HOME": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == code, ended.stderr
+    assert re.search(says, ended.stdout + ended.stderr), ended.stdout + ended.stderr
 
 
 def test_the_wheel_holds_sql_notebooks_and_templates(tmp_path):

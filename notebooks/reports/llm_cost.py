@@ -69,11 +69,8 @@ show(lambda: (spend("model").plot(), spend("model").for_people()))
 
 # %%
 by_model = read(value=value, by=("model",), since=span.before(), until=span.until)
-show(
-    lambda: charts.lines(
-        by_model.filter(by_model["ds"] >= span.since), unit=unit, title="Per hour, by model", stacked=True
-    )
-)
+recent = by_model.filter(by_model["ds"] >= span.since)
+show(lambda: charts.lines(recent, unit=unit, title="Per hour, by model", stacked=True))
 
 # %% [markdown]
 # ## What is to come
@@ -85,16 +82,10 @@ show(
 total = read(value=value, since=span.before(), until=span.until)
 show(lambda: forecast(total, span.horizon(horizon_days), unit=unit).report(), unit=unit)
 
-# %%
-show(lambda: forecast(total, span.horizon(horizon_days), unit=unit).plot())
-
 # %% [markdown]
 # ## What did not look normal
 #
 # Each hour is judged by the hours before it, at a false-alarm rate of one in a thousand.
-
-# %%
-show(lambda: anomalies(by_model, unit=unit).since(span.since).plot())
 
 # %%
 show(lambda: anomalies(by_model, unit=unit).since(span.since).report(), unit=unit)
@@ -107,11 +98,8 @@ show(lambda: anomalies(by_model, unit=unit).since(span.since).report(), unit=uni
 # %%
 if source == "llm_requests":
     show(lambda: load.latency(by=("model",), grain="span", since=span.since, until=span.until).drop("ds"))
-    show(
-        lambda: charts.latency(
-            load.latency(since=span.since, until=span.until), title="Time to first token, 95th percentile"
-        )
-    )
+    hourly = load.latency(since=span.since, until=span.until)
+    show(lambda: charts.latency(hourly, title="Time to first token, 95th percentile"))
 else:
     show("Usage in buckets knows no single request, so there is no latency.")
 

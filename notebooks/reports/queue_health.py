@@ -47,27 +47,22 @@ def series(value, since=span.since):
     return load.queues(value=value, by=("vhost", "queue"), since=since, until=span.until)
 
 
-show(
-    lambda: charts.lines(
-        queues.deepest(series("messages"), most), unit="messages", title="Messages in the deepest queues"
-    )
-)
+deep = queues.deepest(series("messages"), most)
+show(lambda: charts.lines(deep, unit="messages", title="Messages in the deepest queues"))
 
 # %% [markdown]
 # ## Flow
 
 # %%
-show(
-    lambda: charts.lines(
-        queues.flow(rows), unit="messages/s", title="Published, delivered and acknowledged, all queues"
-    )
-)
+rates = queues.flow(rows)
+show(lambda: charts.lines(rates, unit="messages/s", title="Published, delivered and acknowledged, all queues"))
 
 # %% [markdown]
 # ## Consumers
 
 # %%
-show(lambda: charts.lines(queues.deepest(series("consumers"), most), unit="consumers", title="Consumers"))
+consumers = queues.deepest(series("consumers"), most)
+show(lambda: charts.lines(consumers, unit="consumers", title="Consumers"))
 
 # %% [markdown]
 # ## What is to come
@@ -76,18 +71,12 @@ show(lambda: charts.lines(queues.deepest(series("consumers"), most), unit="consu
 
 # %%
 depth = queues.deepest(series("messages", span.before()), most)
-show(lambda: forecast(depth, span.horizon(horizon_days), unit="messages", additive=False).plot())
-
-# %%
 show(lambda: forecast(depth, span.horizon(horizon_days), unit="messages", additive=False).report())
 
 # %% [markdown]
 # ## What did not look normal
 #
 # Each hour is judged by the hours before it, at a false-alarm rate of one in a thousand.
-
-# %%
-show(lambda: anomalies(depth, unit="messages").since(span.since).plot())
 
 # %%
 show(lambda: anomalies(depth, unit="messages").since(span.since).report())

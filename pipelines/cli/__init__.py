@@ -38,6 +38,8 @@ def main() -> None:
         _fail(str(error))
     except psycopg.Error as error:
         _fail(f"the database said: {str(error).splitlines()[0]}")
+    except ModuleNotFoundError as error:
+        _fail(f"this needs the package {error.name}, which a collector does not; pip install 'gaugebook[lab]'")
     except KeyboardInterrupt:
         errors.print("stopped", style="yellow")
         sys.exit(130)

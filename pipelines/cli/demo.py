@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.cli.common import console, errors, progress
-from pipelines.demo import Advance, run
 from store.settings import load
 
 
@@ -30,6 +29,8 @@ def demo(
 
     Example: `gaugebook demo` or `gaugebook demo --data ../shared/data`
     """
+    from pipelines.demo import run  # takes a second, and a collector host has not got what it needs
+
     settings = load()
     begun = time.perf_counter()
     summary = run(settings, _step, data=data or None)
@@ -47,7 +48,7 @@ def demo(
 
 
 @contextmanager
-def _step(title: str) -> Iterator[Advance]:
+def _step(title: str) -> Iterator[Callable[[float, float], None]]:
     begun = time.perf_counter()
     with progress() as bars:
         bar = bars.add_task(title, total=None)

@@ -128,7 +128,7 @@ def test_depths_are_not_added_up():
     frame = pl.concat([seasonal(240), seasonal(240, level=99, unique_id=NASTY)])
     made = forecast(frame, 3, unit="messages", additive=False)
     assert made.sentence().startswith(f"In 3 hours, 2 series: {NASTY}: ")
-    assert made.report()[1].columns[:3] == ["unique_id", "ds", "y_hat"]
+    assert made.report()[2].columns[:3] == ["unique_id", "ds", "y_hat"]
     assert "<script>" not in made._repr_html_()
 
 

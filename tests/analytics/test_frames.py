@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.frames import native, panel
-from store.errors import ColumnMissing, NoRows, ParameterInvalid
+from store.errors import ColumnMissing, NoRows, ParameterInvalid, TooShort
 
 LONG = pl.DataFrame({"unique_id": ["b", "a", "a", "b", "a"], "ds": [1, 4, 1, 2, 2], "y": [1, 8, 2, 3, None]})
 
@@ -72,7 +72,7 @@ def test_column_names_are_the_callers():
         (LONG.with_columns(pl.lit(float("inf")).alias("y")), ParameterInvalid, "infinite"),
         (pl.concat([LONG, LONG]), ParameterInvalid, "more than one row at 1"),
         (LONG.with_columns(pl.lit(None, pl.Float64).alias("y")), NoRows, "'a': every value is missing"),
-        (LONG.unique("unique_id"), ParameterInvalid, "one row"),
+        (LONG.unique("unique_id"), TooShort, "one row"),
         (pl.DataFrame({"ds": [0, 1, 10**9], "y": 1.0}), ParameterInvalid, "no regular grid"),
         ([1, 2], ParameterInvalid, "got list"),
         (pd.DataFrame({"ds": [1, "a"], "y": 1.0}), ParameterInvalid, "mixes types"),

@@ -196,7 +196,7 @@ def test_gzip_that_the_application_asked_for_with_usage(local_llm, metered):
 def test_time_to_first_token_is_the_servers(local_llm, metered):
     local_llm.plan = lambda request, number: Reply(start_s=0.10, first_token_s=0.20)
     with client(local_llm) as api:
-        api.models  # noqa: B018 - what is built on first use must not count
+        api.models
         for _ in range(3):
             list(api.chat.completions.create(**ASK, stream=True))
     rows = metered()
@@ -335,4 +335,4 @@ def test_the_public_names():
     assert llm.__all__ == ["Tap", "attribute", "flush", "install", "uninstall"]
     assert all(getattr(llm, name) for name in llm.__all__)
     with pytest.raises(AttributeError, match="instal"):
-        llm.instal  # noqa: B018
+        llm.instal
