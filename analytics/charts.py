@@ -104,6 +104,8 @@ def fan(forecast: Forecast, *, most: int = MOST) -> Figure:
         when = ahead[forecast.time_col].to_list()
         for level in sorted(forecast.level, reverse=True):
             low, high = ahead[f"y_hat-lo-{level:g}"].to_list(), ahead[f"y_hat-hi-{level:g}"].to_list()
+            if high[0] is None:
+                continue
             band = {"fill": "toself", "fillcolor": "rgba(0,114,178,0.18)", "line_width": 0, "hoverinfo": "skip"}
             x, y = when + when[::-1], high + low[::-1]
             _trace(figure, row, f"{level:g} % interval", x, y, **band)
@@ -111,7 +113,8 @@ def fan(forecast: Forecast, *, most: int = MOST) -> Figure:
             (past[forecast.time_col].to_list(), past[forecast.target_col].to_list(), "past", GREY),
             (when, ahead["y_hat"].to_list(), "forecast", PALETTE[0]),
         ):
-            _trace(figure, row, label, x, y, mode="lines", line_color=colour)
+            style = {"mode": "lines" if len(x) > 2 else "lines+markers", "line_color": colour}
+            _trace(figure, row, label, x, y, **style)
     title = f"Forecast, {forecast.horizon} {words.plural(forecast.step, forecast.horizon)} ahead"
     _dressed(figure, title, forecast.unit, forecast.sentence())
     return figure.update_layout(height=160 + 240 * len(names))

@@ -138,7 +138,7 @@ class Forecast:
         return ends.sort("y_hat", descending=True)
 
     def report(self) -> tuple[str, Figure, pl.DataFrame, str]:
-        """What a report shows: a sentence, the chart, totals (last steps where nothing adds up), and how it was made."""
+        """What a report shows: a sentence, the chart, totals (last steps where nothing adds up), how it was made."""
         return self.sentence(), self.plot(), self._rows(), self.explain()
 
     def _rows(self) -> pl.DataFrame:

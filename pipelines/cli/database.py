@@ -77,7 +77,9 @@ def status() -> None:
         version = connection.execute("SHOW server_version").fetchone()
         kind = back_end(connection)
         rows = connection.execute(named("table_sizes").sql).fetchall()
-    console.print(f"{where(conninfo(settings))}, PostgreSQL {version[0] if version else '?'}, back end {kind}")
+    console.print(
+        f"{where(conninfo(settings))}, PostgreSQL {version[0] if version else '?'}, back end {kind}", soft_wrap=True
+    )
     table = Table("table", "rows", "from", "until", box=None)
     for name, count, since, until in rows:
         table.add_row(

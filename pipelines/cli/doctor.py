@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.table import Table
+from rich.text import Text
 
 from pipelines.cli.common import console
 from pipelines.doctor import examine
@@ -20,7 +21,7 @@ def doctor() -> None:
     table = Table(show_header=False, box=None, padding=(0, 1))
     findings = examine(load())
     for finding in findings:
-        table.add_row(marks[finding.state], finding.what, finding.found, f"[dim]{finding.advice}[/]")
+        table.add_row(marks[finding.state], finding.what, Text(finding.found), Text(finding.advice, style="dim"))
     console.print(table)
     if any(finding.state == "broken" for finding in findings):
         raise SystemExit(1)

@@ -42,6 +42,11 @@ def test_a_fan_has_a_panel_a_series_and_one_legend():
     assert sum(trace.showlegend for trace in figure.data) == 4
 
 
+def test_one_point_ahead_is_seen_and_an_unknown_interval_is_not_drawn():
+    past, ahead = forecast(TWO.filter(unique_id=NASTY).head(2), 1).plot().data
+    assert (past.name, ahead.name, ahead.mode) == ("past", "forecast", "lines+markers")
+
+
 def test_what_does_not_fit_is_added_up_or_said():
     many = pl.concat([seasonal(10, unique_id=f"s{k:02}") for k in range(MOST + 3)])
     assert [trace.name for trace in charts.lines(many, stacked=True).data][-1] == "other (3)"

@@ -74,7 +74,7 @@ def test_every_breakdown_has_the_same_total(rows):
             key = tuple({"team": team, "model": model}[dim] for dim in spend.by)
             naive[key] = naive.get(key, 0.0) + usd
         assert {row[:-1]: row[-1] for row in spend.table.select(*spend.by, "cost_usd").iter_rows()} == pytest.approx(
-            naive
+            naive, abs=1e-7
         )
 
 
