@@ -173,10 +173,10 @@ class Queue:
 
 
 QUEUES = (
-    Queue("llm.requests", 3.0, 5.4, 8),
-    Queue("llm.embeddings", 6.0, 9.5, 6),
-    Queue("reports.nightly", 0.8, 2.0, 2),
-    Queue("webhooks", 1.5, 6.0, 4),
+    Queue("llm.requests", 3.0, 7.6, 8),
+    Queue("llm.embeddings", 6.0, 15.5, 6),
+    Queue("reports.nightly", 0.8, 2.1, 2),
+    Queue("webhooks", 1.5, 5.0, 4),
 )
 
 
