@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,6 +34,7 @@ QUEUE_VALUES = {
     "delivered_per_s": "avg_delivered_per_s",
     "acked_per_s": "avg_acked_per_s",
 }
+MINUTE = timedelta(minutes=1)
 TOTAL = "total"  # unique_id of a series over everything
 POINTS = 11_000  # Prometheus refuses a range query with more points a series
 
@@ -114,37 +115,46 @@ def minutes(
     settings: Settings | None = None,
     *,
     value: str = "requests",
-    project: str | None = None,
-    team: str | None = None,
-    model: str | None = None,
+    by: Sequence[str] = (),
     since: When = None,
     until: When = None,
     as_: Kind = "polars",
 ) -> Frame:
-    """LLM requests per minute from the raw rows, as one series: for traces too short for hours.
+    """LLM requests per minute from the raw rows, as series: for spans too short for hours.
 
     Args:
         settings: None reads them from the environment.
         value: as in `llm`.
-        project: only this one; None: all.
-        team: likewise.
-        model: likewise.
-        since: start; an aware datetime, an ISO text with a zone, or a timedelta before now.
-        until: end, not included; likewise.
+        by: as in `llm`.
+        since: start; an aware datetime, an ISO text with a zone, or a timedelta before now. Default: the first row.
+        until: end, not included; likewise. Default: the last row.
         as_: polars or pandas.
 
     Returns:
         As `llm`; from the second minute with traffic to the last but one, since those at the ends may be cut.
     """
     _known("value", value, VALUES["llm_requests"])
+    dims = _dimensions(by, DIMENSIONS)
     now = datetime.now(UTC)
     begin, stop = moment(since, now, "since"), moment(until, now, "until")
-    filters = {"project": project, "team": team, "model": model}
-    rows = read(settings or load_settings(), "llm_minutes", since=begin, until=stop, **filters)
-    name = "/".join(part for part in filters.values() if part) or TOTAL
-    inner = rows.select("ds", pl.col(value).alias("y"))[1:-1]
-    filled = inner.upsample("ds", every="1m").with_columns(pl.col("y").fill_null(0.0)) if len(inner) else inner
-    return native(filled.select(pl.lit(name).alias("unique_id"), "ds", "y"), _kind(as_))
+    rows = read(settings or load_settings(), "llm_minutes", by=list(dims), since=begin, until=stop)
+    seen = rows["ds"].unique().sort()[1:-1].to_list()
+    grid = [seen[0] + k * MINUTE for k in range((seen[-1] - seen[0]) // MINUTE + 1)] if seen else []
+    return native(_gridded(rows.select("ds", *dims, pl.col(value).alias("y")), dims, grid, 0.0), _kind(as_))
+
+
+def reader(where: Span) -> Callable[..., Frame]:
+    """Which of `llm`, `usage` and `minutes` suits a span: minutes, where single requests span a few hours at most."""
+    return minutes if where.short else llm if where.source == "llm_requests" else usage
+
+
+def horizon(frame: Frame, days: float) -> int:
+    """Steps in the `days` to come, at most half of those on record: more would be guesswork; at least one."""
+    times = pl.Series(frame["ds"]).unique().sort()
+    if len(times) < 2:
+        return 1
+    step: timedelta = (times[-1] - times[0]) / (len(times) - 1)
+    return max(1, min(round(timedelta(days=days) / step), len(times) // 2))
 
 
 def queues(
@@ -179,7 +189,7 @@ def queues(
     column = pl.col(QUEUE_VALUES[value])
     merged = column.max() if value == "head_age_s" else pl.when(column.count() > 0).then(column.sum())
     long = rows.group_by(pl.col("bucket").alias("ds"), *dims).agg(merged.cast(pl.Float64).alias("y"))
-    return native(_gridded(long, dims, where, None), _kind(as_))
+    return native(_gridded(long, dims, where.starts(), None), _kind(as_))
 
 
 def metrics(
@@ -319,7 +329,7 @@ def _series(settings: Settings | None, value: str, by: Sequence[str], where: Spa
     where = _whole_days(where)
     dims = _dimensions(by, DIMENSIONS)
     rows = _read(settings, "llm_series" if where.source == "llm_requests" else "usage_series", where, by=list(dims))
-    return native(_gridded(rows.select("ds", *dims, pl.col(value).alias("y")), dims, where, 0.0), _kind(as_))
+    return native(_gridded(rows.select("ds", *dims, pl.col(value).alias("y")), dims, where.starts(), 0.0), _kind(as_))
 
 
 def _read(settings: Settings | None, query: str, where: Span, **more: object) -> pl.DataFrame:
@@ -334,14 +344,11 @@ def _whole_days(where: Span) -> Span:
     return where
 
 
-def _gridded(long: pl.DataFrame, dims: tuple[str, ...], where: Span, missing: float | None) -> pl.DataFrame:
-    """`long` on every bucket of the span, `missing` where it has none."""
-    width = WIDTH[where.grain]
-    grid = pl.DataFrame(
-        {"ds": [where.since + k * width for k in range(where.buckets)]}, schema={"ds": pl.Datetime("us", "UTC")}
-    )
+def _gridded(long: pl.DataFrame, dims: tuple[str, ...], grid: list[datetime], missing: float | None) -> pl.DataFrame:
+    """`long` at every time of the grid, `missing` where it has none."""
+    starts = pl.DataFrame({"ds": grid}, schema={"ds": pl.Datetime("us", "UTC")})
     names = long.select(dims).unique() if dims else pl.DataFrame({"unique_id": [TOTAL] if len(long) else []})
-    joined = grid.join(names, how="cross").join(long, on=["ds", *dims], how="left") if len(names) else long.clear()
+    joined = starts.join(names, how="cross").join(long, on=["ds", *dims], how="left") if len(names) else long.clear()
     label = pl.concat_str(dims, separator="/") if dims else pl.lit(TOTAL)
     y = pl.col("y") if missing is None else pl.col("y").fill_null(missing)
     filled = joined.with_columns(label.alias("unique_id"), y)

@@ -16,6 +16,7 @@ When = datetime | timedelta | str | None
 
 WIDTH = {"hourly": timedelta(hours=1), "daily": timedelta(days=1)}
 SOURCES = ("llm_requests", "llm_usage", "rabbitmq_queues")
+SHORT_H = 12  # a span of fewer hours has nothing to show by the hour
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -35,10 +36,14 @@ class Span:
         """How many buckets it covers."""
         return max(0, (self.until - self.since) // WIDTH[self.grain])
 
-    def horizon(self, days: float) -> int:
-        """Buckets in the `days` to come, at most half of those on record: more would be guesswork; at least one."""
-        wanted = max(1, round(timedelta(days=days) / WIDTH[self.grain]))
-        return max(1, min(wanted, self.buckets // 2))
+    @property
+    def short(self) -> bool:
+        """Whether single requests are better shown by the minute than by the hour."""
+        return self.source == "llm_requests" and self.grain == "hourly" and self.buckets < SHORT_H
+
+    def starts(self) -> list[datetime]:
+        """The starts of its buckets."""
+        return [self.since + k * WIDTH[self.grain] for k in range(self.buckets)]
 
     def before(self) -> datetime:
         """Start of the span of equal length that lies before this one."""

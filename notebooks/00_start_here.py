@@ -47,14 +47,14 @@ show(lambda: cost.breakdown(load.metrics(since=llm.before(), until=llm.until), b
 
 # %%
 requests = load.llm(value="requests", by=("team",), since=llm.since, until=llm.until)
-show(lambda: seasonality(requests), lambda: forecast(requests, llm.horizon(7), unit="requests"))
+show(lambda: seasonality(requests), lambda: forecast(requests, load.horizon(requests, 7), unit="requests"))
 
 # %% [markdown]
 # The same for usage that a provider or a gateway reports in buckets.
 
 # %%
 reported = load.usage(value="requests", by=("model",), since=usage.since, until=usage.until)
-show(lambda: forecast(reported, usage.horizon(3), unit="requests"))
+show(lambda: forecast(reported, load.horizon(reported, 3), unit="requests"))
 
 # %% [markdown]
 # ## What did not look normal

@@ -27,8 +27,8 @@ source: Literal["llm_requests", "llm_usage"] = "llm_requests"  # single requests
 # %%
 from analytics import anomalies, charts, cost, forecast, load, quality, show
 
-read = load.llm if source == "llm_requests" else load.usage
 span = load.span(source, days=days, until=until)
+read = load.reader(span)
 rows = load.metrics(source=source, since=span.before(), until=span.until)
 value, unit = cost.measure(rows)
 show(span.sentence())
@@ -70,22 +70,22 @@ show(lambda: (spend("model").plot(), spend("model").for_people()))
 # %%
 by_model = read(value=value, by=("model",), since=span.before(), until=span.until)
 recent = by_model.filter(by_model["ds"] >= span.since)
-show(lambda: charts.lines(recent, unit=unit, title="Per hour, by model", stacked=True))
+show(lambda: charts.lines(recent, unit=unit, title="By model", stacked=True))
 
 # %% [markdown]
 # ## What is to come
 #
-# The total and its interval come from errors of sums in backtests, not from adding up the interval of each hour.
+# The total and its interval come from errors of sums in backtests, not from adding up the interval of each step.
 # The forecast reaches at most half as far ahead as the data reach back.
 
 # %%
 total = read(value=value, since=span.before(), until=span.until)
-show(lambda: forecast(total, span.horizon(horizon_days), unit=unit).report(), unit=unit)
+show(lambda: forecast(total, load.horizon(total, horizon_days), unit=unit).report(), unit=unit)
 
 # %% [markdown]
 # ## What did not look normal
 #
-# Each hour is judged by the hours before it, at a false-alarm rate of one in a thousand.
+# Each point is judged by those before it, at a false-alarm rate of one in a thousand.
 
 # %%
 show(lambda: anomalies(by_model, unit=unit).since(span.since).report(), unit=unit)

@@ -71,7 +71,7 @@ show(lambda: charts.lines(consumers, unit="consumers", title="Consumers"))
 
 # %%
 depth = queues.deepest(series("messages", span.before()), most)
-show(lambda: forecast(depth, span.horizon(horizon_days), unit="messages", additive=False).report())
+show(lambda: forecast(depth, load.horizon(depth, horizon_days), unit="messages", additive=False).report())
 
 # %% [markdown]
 # ## What did not look normal

@@ -147,8 +147,25 @@ def test_latency_is_that_of_the_requests_and_errors_are_not_in_it(any_store):
 def test_minutes_leave_out_the_ends_that_may_be_cut(any_store):
     put_requests(any_store, [request(k, 0, minute=m) for k, m in enumerate((0, 1, 1, 4, 5))])
     assert load.minutes(any_store)["y"].to_list() == [2, 0, 0, 1]
-    assert load.minutes(any_store, project="p")["unique_id"][0] == "p"
-    assert load.minutes(any_store, project="other").is_empty()
+    assert load.minutes(any_store, by=("project",))["unique_id"].unique().to_list() == ["p"]
+    assert load.minutes(any_store, until=timedelta(days=9999)).is_empty()
+
+
+def test_the_reader_follows_the_length_of_the_span(store):
+    put_requests(store, REQUESTS)
+    whole = load.span(settings=store)
+    short = load.span(settings=store, days=1 / 4)
+    assert (load.reader(whole), load.reader(short)) == (load.llm if whole.buckets >= 12 else load.minutes, load.minutes)
+    assert load.reader(load.span("llm_usage", settings=store)) is load.usage
+
+
+@pytest.mark.parametrize(
+    ("points", "step", "days", "steps"),
+    [(48, 1, 1, 24), (48, 1, 30, 24), (200, 24, 7, 7), (1, 1, 7, 1), (60, 1 / 60, 7, 30)],
+)
+def test_a_horizon_is_half_of_the_record_at_most(points, step, days, steps):
+    frame = pl.DataFrame({"ds": [START + k * timedelta(hours=step) for k in range(points)]})
+    assert load.horizon(frame, days) == load.horizon(frame.to_pandas(), days) == steps
 
 
 def test_a_span_follows_the_data_not_the_clock(store):

@@ -73,7 +73,9 @@ def test_bad_times_are_refused_with_data_and_without(bounds, says, held):
         between(held=held, **bounds)
 
 
-def test_the_horizon_is_at_most_half_of_what_is_known():
+def test_a_few_hours_of_single_requests_are_short():
     week = within("llm_requests", "hourly", HELD, since=timedelta(days=7), now=NOW)
-    assert (week.horizon(1), week.horizon(30)) == (24, 84)
-    assert within("llm_requests", "hourly", (FIRST, FIRST), now=NOW).horizon(7) == 1
+    few = within("llm_requests", "hourly", HELD, since=timedelta(hours=5), now=NOW)
+    assert (week.short, few.short) == (False, True)
+    assert not within("llm_usage", "hourly", HELD, since=timedelta(hours=5), now=NOW).short
+    assert few.starts() == [few.since + k * timedelta(hours=1) for k in range(5)]
