@@ -15,7 +15,7 @@ demo: $(READY) ## run the main job on simulated data (DATA=folder: on real trace
 	$(RUN)/gaugebook demo $(if $(DATA),--data $(DATA))
 
 test: $(READY) servers lint ## install what the tests need and run them all
-	$(RUN)/pytest --cov --cov-report=term:skip-covered
+	$(RUN)/pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
 lint: $(READY) ## check style, types and layers
 	$(RUN)/ruff check .

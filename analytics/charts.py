@@ -175,7 +175,12 @@ def _trace(figure: Figure, row: int, label: str, x: list[Any], y: list[Any], **s
 
 def _line(figure: Figure, rows: pl.DataFrame, name: str, stackgroup: str | None) -> None:
     figure.add_scatter(
-        x=rows["ds"].to_list(), y=rows["y"].to_list(), name=_name(name), mode="lines", stackgroup=stackgroup
+        x=rows["ds"].to_list(),
+        y=rows["y"].to_list(),
+        name=_name(name),
+        mode="lines",
+        stackgroup=stackgroup,
+        line_width=0.5 if stackgroup else 1.5,
     )
 
 

@@ -93,5 +93,7 @@ def test_an_unreachable_server_is_named_without_its_password(reach):
 
 
 def test_sqlalchemy_reads_the_same_store(store):
-    with engine(store).connect() as connection:
+    database = engine(store)
+    with database.connect() as connection:
         assert connection.exec_driver_sql("SHOW timezone").scalar() == "UTC"
+    database.dispose()
