@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Before anything makes a console: what the tests look for must not be folded at the width of some terminal.
+os.environ["COLUMNS"] = "200"
+
 pytest_plugins = [f"tests.{path.stem}" for path in sorted(Path(__file__).parent.glob("fix_*.py"))]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,8 @@ from pipelines.notebooks import folder
 from store.errors import InputError
 from store.migrate import migrate
 from store.settings import load
+
+SETTINGS = Path(__file__).parents[1] / "templates/jupyter"
 
 
 def lab(
@@ -28,6 +31,17 @@ def lab(
     if find_spec("jupyterlab") is None:
         raise InputError("JupyterLab is not installed; pip install 'gaugebook[lab]'")
     migrate(load())
-    console.print(f"notebooks: {folder()} (right-click a .py file: Open With, Notebook)")
-    command = [sys.executable, "-m", "jupyter", "lab", f"--ServerApp.root_dir={folder()}", f"--port={port}"]
-    os.execv(sys.executable, [*command, "--ip=127.0.0.1", *([] if browser else ["--no-browser"])])  # noqa: S606  # a program of ours
+    console.print(f"notebooks: {folder()} (a .py file: Open With, Jupytext Notebook)", soft_wrap=True)
+    options = {
+        "ServerApp.root_dir": str(folder()),
+        "ServerApp.ip": "127.0.0.1",
+        "ServerApp.port": str(port),
+        "ServerApp.open_browser": str(browser),
+        "ServerApp.allow_root": str(os.geteuid() == 0),  # on loopback, behind a token
+        "LabApp.default_url": "/lab/tree/00_start_here.py",
+    }
+    command = [sys.executable, "-m", "jupyter", "lab", *(f"--{key}={value}" for key, value in options.items())]
+    # Below the settings of the user: a `.py` file opens as a notebook, and no news is fetched.
+    known = os.environ.get("JUPYTER_CONFIG_PATH")
+    variables = {**os.environ, "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, [known, str(SETTINGS)]))}
+    os.execve(sys.executable, command, variables)  # noqa: S606  # a program of ours
