@@ -160,10 +160,12 @@ def make_reports(
             wait(futures)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            # Ctrl-C does not reach a kernel, and a thread that waits for one cannot be stopped otherwise.
-            for kernel in list(kernels):
-                with suppress(ProcessLookupError):
-                    os.kill(kernel, signal.SIGKILL)
+            # Ctrl-C does not reach a kernel, and a thread that waits for one cannot be stopped otherwise. One that is
+            # just starting its kernel gets there in a moment.
+            while wait(futures, timeout=0.1).not_done:
+                for kernel in list(kernels):
+                    with suppress(ProcessLookupError):
+                        os.kill(kernel, signal.SIGKILL)
             raise
     return [future.result() for future in futures]
 

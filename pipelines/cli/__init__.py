@@ -29,6 +29,8 @@ app.add_typer(report.app, name="report")
 app.command()(lab.lab)
 app.add_typer(database.app, name="db")
 
+INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
+
 
 def main() -> None:
     """Run the command; an error that a user can meet is one line on stderr and exit code 2."""
@@ -40,9 +42,10 @@ def main() -> None:
         _fail(f"the database said: {str(error).splitlines()[0]}")
     except ModuleNotFoundError as error:
         _fail(f"this needs the package {error.name}, which a collector does not; pip install 'gaugebook[lab]'")
-    except KeyboardInterrupt:
-        errors.print("stopped", style="yellow")
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            errors.print("stopped", style="yellow")
+        raise
 
 
 def _fail(message: str) -> None:
