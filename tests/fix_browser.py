@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from tests.servers import need
 DRAWN_WITHIN_S = 60
 FLAGS = [
     "--headless=new",
+    "--no-sandbox",  # root and containers have none, and the pages are our own
     "--disable-gpu",
     "--disable-quic",
     "--disable-dev-shm-usage",
@@ -111,7 +111,7 @@ def chromium(profile: Path) -> Iterator[Browser]:
     """Start Debian's Chromium with an empty profile in `profile`, and stop it."""
     options = webdriver.ChromeOptions()
     options.binary_location = str(need("chromium", package="chromium"))
-    for flag in [*FLAGS, f"--user-data-dir={profile}"] + (["--no-sandbox"] if os.geteuid() == 0 else []):
+    for flag in [*FLAGS, f"--user-data-dir={profile}"]:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(str(need("chromedriver", package="chromium-driver"))))
