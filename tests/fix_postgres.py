@@ -19,6 +19,7 @@ from tests.servers import need, open_folder
 
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 TIMESCALE = "GAUGEBOOK_TEST_TIMESCALE_DSN"
+STORE = "GAUGEBOOK_TEST_STORE"
 BACK_ENDS = ("embedded", "debian", "timescale")
 _numbers = count()
 
@@ -74,26 +75,35 @@ def empty_database(embedded_server: EmbeddedServer) -> Iterator[Settings]:
         yield load(dsn=dsn)
 
 
-@pytest.fixture
-def store(embedded_server: EmbeddedServer, migrated_template: str) -> Iterator[Settings]:
-    """Settings of a fresh, migrated database on the embedded server."""
-    with fresh_database(embedded_server.conninfo(), template=migrated_template) as dsn:
-        yield load(dsn=dsn)
-
-
-@pytest.fixture(params=BACK_ENDS)
-def any_store(request: pytest.FixtureRequest) -> Iterator[Settings]:
-    """Settings of a fresh, migrated database on every back end in turn."""
-    if request.param == "embedded":
-        yield request.getfixturevalue("store")
+@contextmanager
+def migrated(request: pytest.FixtureRequest, back_end: str) -> Iterator[Settings]:
+    """Settings of a fresh, migrated database on one back end; servers are started when they are first asked for."""
+    if back_end == "embedded":
+        administration = request.getfixturevalue("embedded_server").conninfo()
+        with fresh_database(administration, template=request.getfixturevalue("migrated_template")) as dsn:
+            yield load(dsn=dsn)
         return
-    if request.param == "debian":
+    if back_end == "debian":
         administration = request.getfixturevalue("debian_server").conninfo()
     elif not (administration := os.environ.get(TIMESCALE, "")):
         pytest.skip(f"no TimescaleDB: name a server that has it in {TIMESCALE}")
     with fresh_database(administration) as dsn:
         settings = load(dsn=dsn)
         migrate(settings)
+        yield settings
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest) -> Iterator[Settings]:
+    """Settings of a fresh, migrated database on the embedded server, or on the back end that `GAUGEBOOK_TEST_STORE` names."""
+    with migrated(request, os.environ.get(STORE, "embedded")) as settings:
+        yield settings
+
+
+@pytest.fixture(params=BACK_ENDS)
+def any_store(request: pytest.FixtureRequest) -> Iterator[Settings]:
+    """Settings of a fresh, migrated database on every back end in turn."""
+    with migrated(request, request.param) as settings:
         yield settings
 
 
