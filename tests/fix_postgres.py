@@ -12,6 +12,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from store.connect import connect
 from store.embedded import EmbeddedServer
 from store.migrate import migrate
 from store.settings import Settings, load
@@ -105,6 +106,14 @@ def any_store(request: pytest.FixtureRequest) -> Iterator[Settings]:
     """Settings of a fresh, migrated database on every back end in turn."""
     with migrated(request, request.param) as settings:
         yield settings
+
+
+def waiting_hours(settings: Settings) -> int | None:
+    """Marks in the log of changed hours; none on TimescaleDB, which keeps a log of its own."""
+    with connect(settings) as connection:
+        if connection.execute("SELECT to_regclass('metrics.rollup_log')").fetchone() == (None,):
+            return None
+        return connection.execute("SELECT count(*)::int FROM metrics.rollup_log").fetchone()[0]
 
 
 def pytest_report_header() -> str:

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from prometheus_client import CollectorRegistry
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from collectors.exposition import Health
 from collectors.sink import Batch, StoreSink
@@ -99,12 +100,13 @@ def test_a_database_that_is_not_there_costs_the_oldest_rows_and_never_raises(
     assert "4 rows could not be written and are lost" in caplog.text
 
 
-def test_rows_wait_while_the_database_refuses_connections(store: Settings, embedded_server: object) -> None:
+def test_rows_wait_while_the_database_refuses_connections(store: Settings) -> None:
     counters = Counters()
     assert store.dsn is not None
-    name = sql.Identifier(psycopg.conninfo.conninfo_to_dict(store.dsn.get_secret_value())["dbname"])
+    dsn = store.dsn.get_secret_value()
+    name = sql.Identifier(str(conninfo_to_dict(dsn)["dbname"]))
     sink = StoreSink(store, counters.health)
-    with psycopg.connect(embedded_server.conninfo(), autocommit=True) as administration:  # type: ignore[attr-defined]
+    with psycopg.connect(make_conninfo(dsn, dbname="postgres"), autocommit=True) as administration:
         administration.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(name))
         sink.write(batch(1))
         sink.write(batch(2))

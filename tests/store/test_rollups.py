@@ -13,6 +13,7 @@ import pytest
 from store.connect import connect
 from store.rollup import refresh
 from store.write import write
+from tests.fix_postgres import waiting_hours
 
 COLUMNS = (
     "ts", "request_id", "provider", "model", "team", "project", "source", "status", "usage_source",
@@ -122,11 +123,6 @@ def same(settings, rows: list[tuple[object, ...]]) -> None:
             assert found[key] == pytest.approx(values, rel=1e-9), (grain, key)
 
 
-def is_plain(settings) -> bool:
-    with connect(settings) as connection:
-        return connection.execute("SELECT to_regclass('metrics.rollup_log')").fetchone() != (None,)
-
-
 def test_equal_to_a_loop_and_to_itself_after_late_rows(any_store):
     first, late = awkward(3000, 1), awkward(40, 2, "late")
     with connect(any_store) as connection:
@@ -135,7 +131,7 @@ def test_equal_to_a_loop_and_to_itself_after_late_rows(any_store):
         refresh(any_store)
         same(any_store, first)
         write(connection, "metrics.llm_requests", COLUMNS, late)
-        if is_plain(any_store):
+        if waiting_hours(any_store):
             same(any_store, first + late)  # TimescaleDB shows late rows after a refresh, the plain back end at once
         refresh(any_store)
         refresh(any_store)
@@ -179,11 +175,11 @@ def test_writers_and_refreshers_at_once_lose_nothing(store):
     for thread in refreshers:
         thread.join()
     everything = [row for part in parts for row in part]
-    same(store, everything)
+    if waiting_hours(store) is not None:
+        same(store, everything)  # TimescaleDB shows late rows after a refresh
     refresh(store)
     same(store, everything)
-    with connect(store) as connection:
-        assert connection.execute("SELECT count(*) FROM metrics.rollup_log").fetchone() == (0,)
+    assert not waiting_hours(store)
 
 
 @pytest.mark.parametrize("count", [1, 500, 20000])
