@@ -6,7 +6,7 @@ import os
 from difflib import get_close_matches
 from pathlib import Path
 from tomllib import TOMLDecodeError
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
     dsn: SecretStr | None = Field(None, description="PostgreSQL connection string; none: the embedded server")
+    dsn_read: SecretStr | None = Field(None, description="connection string of a replica that analyses read from")
     database: str = Field(
         "gaugebook", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="database on the embedded server"
     )
@@ -44,6 +45,27 @@ class Settings(BaseSettings):
     metrics_port: int = Field(
         9466, ge=0, le=65535, description="port that a collector serves /metrics on; 0: any free one"
     )
+    spool: Path | None = Field(None, description="folder where rows wait for the database; none: `home`/spool")
+    spool_mb: int = Field(1024, ge=1, description="megabytes that wait at most; beyond it the oldest are dropped")
+    spool_fsync: Literal["each", "interval", "none"] = Field(
+        "interval", description="when waiting rows are forced to disk: each batch, every second, when the system likes"
+    )
+    dead_letters: Path | None = Field(None, description="folder of refused rows; none: `home`/dead-letters")
+    source_precedence: tuple[str, ...] = Field(
+        ("tap", "otlp", "litellm"), description="of two sources that report one request, the first of these is kept"
+    )
+    precedence_window_s: float = Field(
+        120.0, ge=0, le=3600, description="seconds by which their clocks may differ; 0: every report is a request"
+    )
+    keep_raw_days: int | None = Field(None, ge=1, description="days that raw rows are kept; none: for ever")
+    keep_hourly_days: int | None = Field(None, ge=1, description="days that hourly rollups are kept; none: for ever")
+    compress_after_days: int = Field(
+        14, ge=1, description="days after which TimescaleDB compresses raw rows into its column store"
+    )
+    refresh_every_s: float = Field(60.0, ge=1, le=86400, description="seconds between two refreshes of the rollups")
+    backups: Path | None = Field(None, description="folder of backups and archived WAL; none: `home`/backups")
+    keep_backups: int = Field(7, ge=1, description="full backups to keep, with all that they need")
+    prometheus_url: str | None = Field(None, description="Prometheus address whose data is backed up too")
     team: str = Field("unassigned", description="team that the LLM calls of this process belong to")
     project: str = Field("unassigned", description="project that the LLM calls of this process belong to")
     environment: str = Field("default", description="environment that the LLM calls of this process belong to")

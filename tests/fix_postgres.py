@@ -84,14 +84,20 @@ def migrated(request: pytest.FixtureRequest, back_end: str) -> Iterator[Settings
         with fresh_database(administration, template=request.getfixturevalue("migrated_template")) as dsn:
             yield load(dsn=dsn)
         return
-    if back_end == "debian":
-        administration = request.getfixturevalue("debian_server").conninfo()
+    with empty(request, back_end) as settings:
+        migrate(settings)
+        yield settings
+
+
+@contextmanager
+def empty(request: pytest.FixtureRequest, back_end: str) -> Iterator[Settings]:
+    """Settings of a fresh database without a schema on one back end."""
+    if back_end != "timescale":
+        administration = request.getfixturevalue(f"{back_end}_server").conninfo()
     elif not (administration := os.environ.get(TIMESCALE, "")):
         pytest.skip(f"no TimescaleDB: name a server that has it in {TIMESCALE}")
     with fresh_database(administration) as dsn:
-        settings = load(dsn=dsn)
-        migrate(settings)
-        yield settings
+        yield load(dsn=dsn)
 
 
 @pytest.fixture

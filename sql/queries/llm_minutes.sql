@@ -14,7 +14,7 @@ SELECT
     coalesce(sum(output_tokens), 0)::float8                    AS output_tokens,
     coalesce(sum(reasoning_tokens), 0)::float8                 AS reasoning_tokens,
     coalesce(sum(cost_usd), 0)::float8                         AS cost_usd
-FROM metrics.llm_requests
+FROM metrics.llm_requests_visible
 WHERE (:since::timestamptz IS NULL OR ts >= :since)
   AND (:until::timestamptz IS NULL OR ts < :until)
 GROUP BY 1, 2, 3, 4, 5

@@ -42,9 +42,10 @@ def test_files_are_merged_by_number(any_store):
             for row in connection.execute("SELECT number FROM audit.schema_migrations ORDER BY applied_at, number")
         ]
     assert numbers == sorted(numbers)
-    assert {migration.number for migration in migrations("postgres")} == {
-        migration.number for migration in migrations("timescale")
-    } | {60}
+    of_both = [
+        {m.file for m in migrations(back_end) if m.file.startswith("common/")} for back_end in ("postgres", "timescale")
+    ]
+    assert of_both[0] == of_both[1] != set()
 
 
 def test_both_back_ends_show_the_same_rollups(empty_database, any_store):
