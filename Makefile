@@ -6,7 +6,7 @@ RUN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lab bench report servers lock clean
+.PHONY: help demo test drill lint lab bench report servers lock clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,11 @@ demo: $(READY) ## run the main job on simulated data (DATA=folder: on real trace
 
 test: $(READY) servers lint ## install what the tests need and run them all
 	$(RUN)/pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
+
+drill: $(READY) servers ## break things for an hour: kill, cut, fill and flip, and the tests once more on every back end
+	GAUGEBOOK_TEST_DRILL=1 $(RUN)/pytest tests/drill
+	GAUGEBOOK_TEST_STORE=debian $(RUN)/pytest -n 2 --dist loadfile
+	[ -z "$$GAUGEBOOK_TEST_TIMESCALE_DSN" ] || GAUGEBOOK_TEST_STORE=timescale $(RUN)/pytest -n 2 --dist loadfile
 
 lint: $(READY) ## check style, types and layers
 	$(RUN)/ruff check .

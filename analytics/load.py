@@ -334,7 +334,7 @@ def _series(settings: Settings | None, value: str, by: Sequence[str], where: Spa
 
 def _read(settings: Settings | None, query: str, where: Span, **more: object) -> pl.DataFrame:
     parameters: dict[str, Any] = {"grain": where.grain, "since": where.since, "until": where.until, **more}
-    return read(settings or load_settings(), query, **parameters)
+    return read(settings or load_settings(), query, as_="polars", **parameters)
 
 
 def _whole_days(where: Span) -> Span:

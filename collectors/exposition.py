@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -10,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_serv
 
 from store.errors import SettingsError
 from store.settings import Settings
+from store.tally import REASONS, Waiting
 
 
 class Health:
@@ -27,10 +29,18 @@ class Health:
         self._last_success = gauge("last_success_timestamp_seconds", "When the source last answered.").labels(collector)
         self._duration = gauge("duration_seconds", "How long the last collection took.").labels(collector)
         self._buffered = gauge("rows_buffered", "Rows that wait for the database.").labels(collector)
+        self._bytes = gauge("buffered_bytes", "Bytes on disk of the rows that wait.").labels(collector)
+        self._oldest = gauge("oldest_buffered_seconds", "How long the oldest row waits.").labels(collector)
         self._errors = counter("errors", "Collections that failed.").labels(collector)
         self._missed = counter("missed", "Collections left out because an earlier one took too long.").labels(collector)
         self._write_errors = counter("write_errors", "Writes to the database that failed.").labels(collector)
-        self._dropped = counter("rows_dropped", "Rows that were given up.").labels(collector)
+        self._dropped = counter("rows_dropped", "Rows that were given up.", "reason")
+        self._rejected = counter("rows_rejected", "Rows that became dead letters.", "table")
+        self._damaged = counter("spool_damaged", "Records of the spool that cannot be read.", "kind")
+        for reason in REASONS:
+            self._dropped.labels(collector, reason)
+        for kind in ("torn", "corrupt"):
+            self._damaged.labels(collector, kind)
         self._rows = counter("rows", "Rows written to the database.", "table")
 
     def succeeded(self, duration_s: float) -> None:
@@ -43,17 +53,25 @@ class Health:
     def missed(self, count: int) -> None:
         self._missed.inc(count)
 
+    def watch(self, waiting: Callable[[], Waiting]) -> None:
+        self._buffered.set_function(lambda: waiting().rows)
+        self._bytes.set_function(lambda: waiting().size)
+        self._oldest.set_function(lambda: waiting().oldest_s)
+
     def wrote(self, table: str, rows: int) -> None:
         self._rows.labels(self.collector, table).inc(rows)
 
     def failed(self) -> None:
         self._write_errors.inc()
 
-    def dropped(self, rows: int) -> None:
-        self._dropped.inc(rows)
+    def rejected(self, table: str, rows: int) -> None:
+        self._rejected.labels(self.collector, table).inc(rows)
 
-    def buffered(self, rows: int) -> None:
-        self._buffered.set(rows)
+    def dropped(self, rows: int, reason: str) -> None:
+        self._dropped.labels(self.collector, reason).inc(rows)
+
+    def damaged(self, kind: str) -> None:
+        self._damaged.labels(self.collector, kind).inc()
 
 
 class Exposition:

@@ -1,26 +1,27 @@
-"""Where a collector's rows go: the `Sink` protocol, and the one that writes to the store and never raises."""
+"""Where a collector's rows go: the `Sink` protocol, and the one that spools them to disk and delivers them."""
 
 from __future__ import annotations
 
 import logging
-from collections import deque
+import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-import psycopg
-
-from collectors.exposition import Health
-from store.connect import connect
-from store.errors import StoreError
+from collectors import forks
+from store.backlog import Backlog, Memory, open_backlog
+from store.deliver import LINGER_S, Delivery
+from store.errors import SpoolError
 from store.settings import Settings
-from store.write import write
+from store.tally import Tally
 
 log = logging.getLogger(__name__)
 
 Row = Sequence[object]
-CAPACITY = 200_000  # rows kept while the database is away: about an hour of 1,000 queues every 15 s
+CAPACITY = 100_000  # rows kept in memory where there is no disk for them: half an hour of 1,000 queues every 15 s
+EXIT_S = 5.0
+
+_inherited: list[Delivery] = []  # of the parent, who goes on using their connections; collected, they would be ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,84 +42,78 @@ class Sink(Protocol):
 
 
 class StoreSink:
-    """Writes to the store; keeps what it cannot write and tries again with the next batch. For one thread.
+    """Keeps rows in the spool of this process, from where they are delivered to the store in the background.
+
+    `write` waits for the disk as the setting `spool_fsync` says, and never for the database. A forked child has a spool
+    and a delivery of its own, from its first row on.
 
     Args:
-        settings: names the database. It is connected to on the first write, and again after it went away.
-        health: where written, buffered and dropped rows and failures are counted.
-        capacity: rows that are kept while the database is away; beyond it the oldest are dropped and counted.
+        settings: names the database and the spool.
+        tally: is told what becomes of the rows, and can ask what waits.
+        collector: names the spool; what earlier processes of that name have left is delivered too.
+        capacity: rows that are kept in memory where no spool can be made.
+        linger_s: seconds that a row waits for others to be delivered with, at most.
     """
 
-    def __init__(self, settings: Settings, health: Health, *, capacity: int = CAPACITY) -> None:
-        self._settings, self._health, self._capacity = settings, health, capacity
-        self._waiting: deque[Batch] = deque()
-        self._connection: psycopg.Connection | None = None
-        self._away = False
+    def __init__(
+        self,
+        settings: Settings,
+        tally: Tally,
+        collector: str,
+        *,
+        capacity: int = CAPACITY,
+        linger_s: float = LINGER_S,
+    ) -> None:
+        self._settings, self._tally, self._collector = settings, tally, collector
+        self._capacity, self._linger_s = capacity, linger_s
+        self._opening = threading.Lock()
+        self._failing = self._closed = False
+        self._opened: tuple[Backlog, Delivery] | None = None
+        self._open()
+        forks.follow(self)
 
     def write(self, *batches: Batch) -> None:
-        """Write `batches`, in one attempt: a database that does not answer costs one time limit, not one a batch."""
-        self._waiting.extend(batch for batch in batches if batch.rows)
-        self.flush()
+        """Acknowledge `batches`; rows that cannot be kept are counted, and told in the log when that begins."""
+        for batch in batches:
+            try:
+                self._open()[0].append(batch.table, batch.columns, batch.rows)
+            except SpoolError as error:
+                self._tally.dropped(len(batch.rows), "disk")
+                if not self._failing:
+                    log.warning("rows are dropped: %s", error)
+                self._failing = True
+            else:
+                if self._failing and batch.rows:
+                    log.warning("rows are kept again")
+                    self._failing = False
 
-    def flush(self) -> bool:
-        """Write what is waiting, oldest first. Returns whether nothing waits any more."""
-        try:
-            while self._waiting:
-                self._write(self._waiting[0])
-                self._waiting.popleft()
-            self._came_back()
-        except (psycopg.Error, StoreError, OSError) as error:
-            self._went_away(error)
-        self._drop_oldest()
-        self._health.buffered(self._buffered())
-        return not self._waiting
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until all rows so far are delivered; False when `timeout_s` passes first."""
+        return self._opened is None or self._opened[1].flush(timeout_s)
 
-    def close(self) -> None:
-        if not self.flush():
-            log.warning("%d rows could not be written and are lost", self._buffered())
-            self._health.dropped(self._buffered())
-        self._disconnect()
+    def close(self, timeout_s: float = EXIT_S) -> None:
+        """Deliver what can be delivered within `timeout_s`; the rest stays in the spool. No row is taken afterwards."""
+        if self._closed or self._opened is None:
+            return
+        self._closed = True
+        backlog, delivery = self._opened
+        left = delivery.close(timeout_s)
+        if left and isinstance(backlog, Memory):
+            log.warning("%d rows could not be written and are lost", left)
+        elif left:
+            log.warning("%d rows wait in %s and will be delivered at the next start", left, backlog.where)
 
-    def _write(self, batch: Batch) -> None:
-        if self._connection is None or self._connection.closed:
-            self._connection = connect(self._settings)
-        try:
-            written = write(self._connection, batch.table, batch.columns, batch.rows)
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
-            # One row that the database refuses must neither block the rest for ever nor take it along.
-            self._connection.rollback()
-            self._health.failed()
-            if len(batch.rows) == 1:
-                log.warning("%s refused a row: %s", batch.table, str(error).partition("\n")[0])
-                self._health.dropped(1)
-                return
-            middle = len(batch.rows) // 2
-            self._write(Batch(batch.table, batch.columns, batch.rows[:middle]))
-            self._write(Batch(batch.table, batch.columns, batch.rows[middle:]))
-        else:
-            self._health.wrote(batch.table, written.written)
+    def after_fork(self) -> None:
+        self._opening = threading.Lock()
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened[0].abandon()
+            _inherited.append(opened[1])
 
-    def _came_back(self) -> None:
-        if self._away:
-            log.warning("the database is back")
-            self._away = False
-
-    def _went_away(self, error: Exception) -> None:
-        self._health.failed()
-        self._disconnect()
-        if not self._away:
-            log.warning("rows are kept in memory until the database is back: %s", str(error).partition("\n")[0])
-            self._away = True
-
-    def _drop_oldest(self) -> None:
-        while len(self._waiting) > 1 and self._buffered() > self._capacity:
-            self._health.dropped(len(self._waiting.popleft().rows))
-
-    def _buffered(self) -> int:
-        return sum(len(batch.rows) for batch in self._waiting)
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            with suppress(psycopg.Error):
-                self._connection.close()
-            self._connection = None
+    def _open(self) -> tuple[Backlog, Delivery]:
+        with self._opening:
+            if self._opened is None:
+                backlog = open_backlog(self._settings, self._collector, self._tally, capacity=self._capacity)
+                self._tally.watch(backlog.waiting)
+                self._opened = backlog, Delivery(self._settings, backlog, self._tally, linger_s=self._linger_s)
+            return self._opened

@@ -13,6 +13,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from pipelines.parameters import Value
+from store.audit import note
 from store.connect import connect
 from store.errors import StoreError
 from store.queries import named
@@ -45,31 +46,32 @@ class Run:
 
 
 def started(settings: Settings, run: Run) -> None:
-    """Note that `run` has begun.
+    """Note that `run` has begun, in the audit log too.
 
     Raises:
         StoreError: the schema is missing.
         Unreachable: the database does not answer.
     """
-    _execute(
-        settings,
-        "report_started",
-        {
-            "run_id": run.run_id,
-            "report": run.report,
-            "slot": run.slot,
-            "parameters": Jsonb(dict(run.parameters)),
-            "started_at": run.started_at,
-            "output": run.output,
-        },
-    )
+    begun = {
+        "run_id": run.run_id,
+        "report": run.report,
+        "slot": run.slot,
+        "parameters": Jsonb(dict(run.parameters)),
+        "started_at": run.started_at,
+        "output": run.output,
+    }
+    with connect(settings) as connection:
+        _execute(connection, "report_started", begun)
+        note(connection, "report.start", run.report, details=_noted(run))
 
 
 def finished(settings: Settings, run: Run, *, error: str | None = None) -> None:
-    """Note that `run` has ended, well or with `error`."""
+    """Note that `run` has ended, well or with `error`, in the audit log too."""
     outcome = "failed" if error else "ok"
     ended = {"run_id": run.run_id, "finished_at": datetime.now(UTC), "outcome": outcome, "error": error}
-    _execute(settings, "report_finished", ended)
+    with connect(settings) as connection:
+        _execute(connection, "report_finished", ended)
+        note(connection, "report.end", run.report, "error" if error else "ok", _noted(run))
 
 
 def runs(settings: Settings, folder: Path, *, latest: int = 10) -> list[Run]:
@@ -79,9 +81,13 @@ def runs(settings: Settings, folder: Path, *, latest: int = 10) -> list[Run]:
         return cursor.execute(query.sql, {"folder": str(folder), "latest": latest}).fetchall()
 
 
-def _execute(settings: Settings, query: str, parameters: Mapping[str, object]) -> None:
-    with connect(settings, autocommit=True) as connection:
-        try:
-            connection.execute(named(query).sql, parameters)
-        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
-            raise StoreError("the ledger of reports is not there: run `gaugebook db migrate`") from error
+def _noted(run: Run) -> dict[str, object]:
+    # Parameters and errors stay in the ledger: they may say more than an audit log should.
+    return {"run_id": str(run.run_id), "output": run.output}
+
+
+def _execute(connection: psycopg.Connection, query: str, parameters: Mapping[str, object]) -> None:
+    try:
+        connection.execute(named(query).sql, parameters)
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+        raise StoreError("the ledger of reports is not there: run `gaugebook db migrate`") from error

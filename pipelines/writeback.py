@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from store.connect import connect
-from store.errors import ParameterInvalid
+from store.errors import ParameterInvalid, StoreError
 from store.settings import Settings
 from store.write import Written, write
 
@@ -38,6 +38,7 @@ def save_forecast(settings: Settings, forecast: Forecast, target: str, *, run_id
 
     Raises:
         ParameterInvalid: its times are integers, or datetimes without a zone.
+        StoreError: the table refused rows; the others are in.
     """
     names = {forecast.id_col: "unique_id", forecast.time_col: "ds"}
     ahead = _timed(forecast.to_polars().rename(names))
@@ -70,6 +71,7 @@ def save_anomalies(settings: Settings, found: Anomalies, target: str, *, run_id:
 
     Raises:
         ParameterInvalid: its times are integers, or datetimes without a zone.
+        StoreError: the table refused rows; the others are in.
     """
     names = {found.id_col: "unique_id", found.time_col: "ds", found.target_col: "y"}
     findings = _timed(found.findings.rename(names))
@@ -97,4 +99,7 @@ def _timed(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _write(settings: Settings, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Written:
     with connect(settings) as connection:
-        return write(connection, table, columns, rows)
+        written = write(connection, table, columns, rows)
+    if written.rejected:
+        raise StoreError(f"{table} refused {len(written.rejected)} rows, the first: {written.rejected[0].reason}")
+    return written

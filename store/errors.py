@@ -11,10 +11,14 @@ GaugebookError
 ├── SettingsError             a key or value of the configuration is wrong
 ├── StoreError                the database said no
 │   ├── Unreachable           it did not answer, or refused the credentials
+│   │   └── Untrusted         TLS failed: it is not who it should be, or one of the two wants no plain connection
 │   ├── EmbeddedServerError   the embedded server cannot be installed, started or stopped
+│   ├── BackupError           a backup cannot be taken, used or trusted
 │   └── MigrationError        the schema cannot be brought up to date
 │       ├── MigrationChanged  a file that was applied has been edited since
 │       └── SchemaNewer       the database was migrated by a newer release
+├── SpoolError                rows cannot be kept on local disk
+│   └── SpoolFull             there is no room for them
 ├── SourceError               a system that is collected from did not answer as it should
 └── ReportError               a report could not be made
 """
@@ -128,6 +132,14 @@ class Unreachable(StoreError):
         return f"cannot reach the database at {self.where}: {self.reason}. {advice}"
 
 
+class Untrusted(Unreachable):
+    """TLS failed: the server is not who it should be, or one of the two wants no plain connection."""
+
+    def __str__(self) -> str:
+        advice = "The DSN needs sslmode=verify-full, sslrootcert=FILE of its CA, and a host that its certificate names."
+        return f"no trusted connection to the database at {self.where}: {self.reason}. {advice}"
+
+
 class EmbeddedServerError(StoreError):
     """The embedded server cannot be installed, started or stopped. `folder` is its data, `reason` why."""
 
@@ -137,6 +149,17 @@ class EmbeddedServerError(StoreError):
 
     def __str__(self) -> str:
         return f"the embedded server in {self.folder}: {self.reason}"
+
+
+class BackupError(StoreError):
+    """A backup cannot be taken, used or trusted. `what` is the backup, folder or moment, `reason` why."""
+
+    def __init__(self, what: object, reason: str) -> None:
+        super().__init__(what, reason)
+        self.what, self.reason = what, reason
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.reason}"
 
 
 class MigrationError(StoreError):
@@ -170,6 +193,21 @@ class SchemaNewer(MigrationError):
             "is in the database and unknown here: the database is newer than this release. Upgrade gaugebook",
         )
         self.args = (file,)
+
+
+class SpoolError(GaugebookError):
+    """Rows cannot be kept on local disk. `folder` and `reason` say where and why."""
+
+    def __init__(self, folder: object, reason: str) -> None:
+        super().__init__(folder, reason)
+        self.folder, self.reason = folder, reason
+
+    def __str__(self) -> str:
+        return f"the spool in {self.folder}: {self.reason}; set GAUGEBOOK_SPOOL to a folder of your own with room"
+
+
+class SpoolFull(SpoolError):
+    """There is no room for more rows."""
 
 
 class SourceError(GaugebookError):

@@ -20,6 +20,8 @@ def no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         if variable.startswith("GAUGEBOOK_") and not variable.startswith("GAUGEBOOK_TEST_"):
             monkeypatch.delenv(variable)
     monkeypatch.setenv("GAUGEBOOK_REPORTS", str(tmp_path / "reports"))
+    monkeypatch.setenv("GAUGEBOOK_SPOOL", str(tmp_path / "spool"))
+    monkeypatch.setenv("GAUGEBOOK_DEAD_LETTERS", str(tmp_path / "dead-letters"))
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import groupby
 from pathlib import Path
-from typing import cast
 
 import psycopg
 
@@ -145,19 +143,13 @@ def _batches(contents: Contents, maker: RowMaker) -> Iterator[tuple[int, list[Va
 
 
 def _write(connection: psycopg.Connection, table: Table, columns: Sequence[str], rows: list[Values]) -> Written:
-    written = Written()
     try:
-        # Month by month: a batch gets every partition from its first row to its last, also those that would stay empty.
-        for _, group in groupby(sorted(rows, key=_month), key=_month):
-            written += write(connection, table.name, columns, group)
+        written = write(connection, table.name, columns, rows)
     except psycopg.Error as error:
         raise StoreError(f"{table.name} refused rows: {str(error).partition(chr(10))[0]}") from error
+    if written.rejected:  # the rows were checked when they were made: something else is wrong
+        raise StoreError(f"{table.name} refused {len(written.rejected)} rows, the first: {written.rejected[0].reason}")
     return written
-
-
-def _month(row: Values) -> tuple[int, int]:
-    ts = cast("datetime", row[0])
-    return ts.year, ts.month
 
 
 def _start(preset: Preset | None, start: str | datetime | None) -> datetime | None:

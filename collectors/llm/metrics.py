@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from collectors.llm.record import Request
+from store.tally import REASONS, Waiting
 
 MOST_VALUES = 200  # per label; whatever comes after is `other`
 OTHER = "other"
@@ -35,7 +38,7 @@ class Bounded:
 
 
 class Metrics:
-    """The meter's counters and histograms, in a registry of their own.
+    """The meter's counters and histograms, in a registry of their own; it is also the tally of the tap's rows.
 
     `kind` of `llm_tokens_total` is input, cached, cache_write, output or reasoning; cached and cache_write are parts of
     input, reasoning is a part of output. The latencies leave errors out, which are fast for another reason.
@@ -68,12 +71,44 @@ class Metrics:
             registry=registry,
         )
         self.failures = counter("llm_metering_failures_total", "Errors inside the meter; the calls themselves went on.")
-        self.dropped = counter("llm_dropped_rows_total", "Rows that were measured and could not be kept.", "reason")
-        self.write_failures = counter("llm_write_failures_total", "Batches that the database did not take; they wait.")
-        self.written = counter("llm_written_rows_total", "Rows written to the database.")
-        for reason in ("queue_full", "refused", "closed"):
-            self.dropped.labels(reason)
+        self._written = counter("llm_written_rows_total", "Rows written to the database.")
+        self._write_failures = counter("llm_write_failures_total", "Batches that the database did not take; they wait.")
+        self._dropped = counter(
+            "llm_dropped_rows_total", "Rows that did not reach the database and never will.", "reason"
+        )
+        self._damaged = counter("llm_spool_damaged_total", "Records of the spool that cannot be read.", "kind")
+        self._waiting = Gauge("llm_waiting_rows", "Rows that wait for the database.", registry=registry)
+        self._bytes = Gauge("llm_waiting_bytes", "Bytes on disk of the rows that wait.", registry=registry)
+        self._oldest = Gauge("llm_oldest_waiting_seconds", "How long the oldest row waits.", registry=registry)
+        for reason in ("queue_full", "refused", *REASONS):
+            self._dropped.labels(reason)
+        for kind in ("torn", "corrupt"):
+            self._damaged.labels(kind)
+        self.rows_written = 0
         self._bounded = {label: Bounded() for label in (*_WHO, "error_type")}
+
+    def watch(self, waiting: Callable[[], Waiting]) -> None:
+        self._waiting.set_function(lambda: waiting().rows)
+        self._bytes.set_function(lambda: waiting().size)
+        self._oldest.set_function(lambda: waiting().oldest_s)
+
+    def wrote(self, table: str, rows: int) -> None:
+        del table  # there is but one
+        self.rows_written += rows
+        self._written.inc(rows)
+
+    def rejected(self, table: str, rows: int) -> None:
+        del table
+        self._dropped.labels("refused").inc(rows)
+
+    def failed(self) -> None:
+        self._write_failures.inc()
+
+    def dropped(self, rows: int, reason: str) -> None:
+        self._dropped.labels(reason).inc(rows)
+
+    def damaged(self, kind: str) -> None:
+        self._damaged.labels(kind).inc()
 
     def observe(self, request: Request) -> None:
         """Count one finished request."""

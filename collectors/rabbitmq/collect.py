@@ -112,12 +112,20 @@ def collect_rabbitmq(settings: Settings, stop: Event, *, registry: CollectorRegi
     registry = registry or CollectorRegistry()
     health = Health("rabbitmq", registry)
     source = RabbitMQ(settings.rabbitmq_url, registry, interval_s=settings.rabbitmq_interval_s)
-    sink = StoreSink(settings, health)
+    sink = StoreSink(settings, health, health.collector)
     with Exposition(settings, registry) as exposition:
         log.info(
             "collecting from %s every %g s; metrics on %s", source.where, settings.rabbitmq_interval_s, exposition.url
         )
-        run(source, sink, health, stop, interval_s=settings.rabbitmq_interval_s, refresh=lambda: refresh(settings))
+        run(
+            source,
+            sink,
+            health,
+            stop,
+            interval_s=settings.rabbitmq_interval_s,
+            refresh=lambda: refresh(settings),
+            refresh_every_s=settings.refresh_every_s,
+        )
     source.close()
 
 

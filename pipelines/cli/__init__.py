@@ -8,7 +8,7 @@ import psycopg
 import typer
 from rich.markup import escape
 
-from pipelines.cli import analysis, collect, database, demo, doctor, imports, lab, report
+from pipelines.cli import analysis, collect, database, demo, doctor, export, imports, lab, report
 from pipelines.cli.common import errors
 from store.errors import GaugebookError
 
@@ -23,6 +23,7 @@ app.command()(demo.demo)
 app.command()(doctor.doctor)
 app.add_typer(imports.app, name="import")
 app.add_typer(collect.app, name="collect")
+app.command()(export.export)
 app.command()(analysis.forecast)
 app.command()(analysis.anomalies)
 app.add_typer(report.app, name="report")

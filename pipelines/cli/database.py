@@ -8,7 +8,9 @@ import typer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from rich.table import Table
 
+from pipelines.cli import backup, replay, roles
 from pipelines.cli.common import console
+from store import policies
 from store.connect import connect, conninfo, where
 from store.embedded import EmbeddedServer
 from store.migrate import back_end, migrate
@@ -16,7 +18,14 @@ from store.queries import named
 from store.rollup import refresh as refresh_rollups
 from store.settings import load
 
-app = typer.Typer(no_args_is_help=True, help="Start, stop, migrate and look at the database.")
+app = typer.Typer(no_args_is_help=True, help="Start, stop, migrate, back up and look at the database.")
+app.command()(backup.backup)
+app.command()(backup.backups)
+app.command()(backup.restore)
+app.command()(backup.verify)
+app.command()(replay.replay)
+app.command()(roles.roles)
+app.command()(roles.grant)
 
 
 @app.command()
@@ -43,11 +52,15 @@ def stop() -> None:
 
 @app.command("migrate")
 def migrate_schema() -> None:
-    """Bring the schema up to date. Run again, it does nothing.
+    """Bring the schema up to date and set what is kept for how long to what the settings say.
 
-    Example: `GAUGEBOOK_DSN=postgresql://me@db/metrics gaugebook db migrate`
+    Run again, it does nothing. `gaugebook db status` shows the policies.
+
+    Example: `GAUGEBOOK_DSN=postgresql://me@db/metrics GAUGEBOOK_KEEP_RAW_DAYS=90 gaugebook db migrate`
     """
-    applied = migrate(load())
+    settings = load()
+    applied = migrate(settings)
+    policies.apply(settings)
     for file in applied:
         console.print(f"applied {file}")
     console.print(f"{len(applied)} files applied" if applied else "up to date")
@@ -77,6 +90,7 @@ def status() -> None:
         version = connection.execute("SHOW server_version").fetchone()
         kind = back_end(connection)
         rows = connection.execute(named("table_sizes").sql).fetchall()
+        kept = connection.execute(named("policies").sql).fetchall()
     console.print(
         f"{where(conninfo(settings))}, PostgreSQL {version[0] if version else '?'}, back end {kind}", soft_wrap=True
     )
@@ -85,6 +99,11 @@ def status() -> None:
         table.add_row(
             name, f"{count:,}", f"{since:%Y-%m-%d %H:%M}" if since else "-", f"{until:%Y-%m-%d %H:%M}" if until else "-"
         )
+    console.print(table)
+    table = Table("of", "policy", "setting", "last run", "next run", "outcome", box=None)
+    for name, policy, setting, last, following, outcome in kept:
+        moments = [f"{moment:%Y-%m-%d %H:%M}" if moment else "-" for moment in (last, following)]
+        table.add_row(name, policy, setting, *moments, outcome)
     console.print(table)
 
 

@@ -2,7 +2,7 @@
 -- more at each end (subscripts 1 and 242). A histogram is an int[] that begins at its first occupied bucket and ends at its last: the
 -- subscript says which bucket it is, '[140:141]={3,5}', and a latency that hardly varies costs a few bytes.
 CREATE FUNCTION metrics.hist_add(state bigint[], hist integer[]) RETURNS bigint[]
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 1000 AS $$
 BEGIN
     IF hist IS NULL THEN
         RETURN state;
@@ -16,7 +16,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION metrics.hist_combine(state bigint[], hist bigint[]) RETURNS bigint[]
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 1000 AS $$
 BEGIN
     IF hist IS NULL THEN
         RETURN state;
@@ -49,14 +49,16 @@ CREATE AGGREGATE metrics.hist_merge(integer[]) (
 -- Percentiles of a histogram in seconds: each within 3 per cent of the latency of that rank, however the latencies are distributed
 -- (DDSketch, Masson, Rim and Lee 2019, with gamma = exp(14/240)). Null for an empty histogram.
 CREATE FUNCTION metrics.percentiles(hist bigint[], qs float8[]) RETURNS float8[]
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 1000 AS $$
 DECLARE
-    step    CONSTANT float8 := 14.0 / 240;
-    upto    float8[] := '{}';
-    total   float8   := 0;
+    step    CONSTANT float8  := 14.0 / 240;
+    start   CONSTANT integer := array_lower(hist, 1) - 1;
+    place   integer  := start;
+    upto    bigint   := 0;
+    total   bigint   := 0;
     n       bigint;
     q       float8;
-    place   integer;
+    rank    float8;
     results float8[] := '{}';
 BEGIN
     IF hist IS NULL THEN
@@ -64,11 +66,17 @@ BEGIN
     END IF;
     FOREACH n IN ARRAY hist LOOP
         total := total + n;
-        upto := upto || total;
     END LOOP;
     FOREACH q IN ARRAY qs LOOP
-        -- The first bucket with as many latencies up to its end as the rank, found by binary search.
-        place := array_lower(hist, 1) + width_bucket(ceil(q * total) - 0.5, upto);
+        rank := greatest(q * total, 1);
+        IF rank <= upto THEN  -- it may lie before the one of the last round
+            place := start;
+            upto := 0;
+        END IF;
+        WHILE upto < rank LOOP
+            place := place + 1;
+            upto := upto + hist[place];
+        END LOOP;
         results := results || CASE place WHEN 1   THEN 0.001
                                          WHEN 242 THEN exp(14.0::float8) / 1000
                                          ELSE 2 * exp(step * (place - 1)) / (exp(step) + 1) / 1000 END;

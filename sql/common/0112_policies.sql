@@ -15,8 +15,9 @@ COMMENT ON COLUMN metrics.policies.raw_until IS 'raw rows before this moment may
 
 INSERT INTO metrics.policies DEFAULT VALUES;
 
--- Raw rows before this moment are no longer kept: one that arrives now would stand alone in an hour that is rolled up and gone.
+-- Raw rows of the months before this moment are no longer kept: one that arrives now would stand alone in an hour that is rolled up
+-- and gone.
 CREATE FUNCTION metrics.raw_since() RETURNS timestamptz
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT greatest(raw_until, date_trunc('hour', now() - keep_raw, 'UTC')) FROM metrics.policies
+    SELECT greatest(raw_until, date_trunc('month', now() - keep_raw, 'UTC')) FROM metrics.policies
 $$;

@@ -21,10 +21,11 @@ CREATE TABLE metrics.llm_usage_hourly_stored (
 
 CREATE TABLE metrics.llm_usage_daily_stored (LIKE metrics.llm_usage_hourly_stored INCLUDING ALL);
 
--- The hours from `since` to `until` (whole hours, half-open), worked out from the raw rows.
+-- The hours from `since` to `until` (whole hours, half-open), worked out from the raw rows. With a setting of its own it is not taken
+-- apart into the query that calls it, which would then not run in parallel.
 CREATE FUNCTION metrics.llm_usage_rollup(since timestamptz, until timestamptz)
 RETURNS SETOF metrics.llm_usage_hourly_stored
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT
         date_trunc('hour', ts, 'UTC') AS bucket, provider, model, team, project, source,
         count(*)                        AS windows,
@@ -51,7 +52,7 @@ SELECT live.* FROM metrics.changed_spans('llm_usage') AS span, metrics.llm_usage
 -- The days from `since` to `until` (whole days, half-open), merged from the hours.
 CREATE FUNCTION metrics.llm_usage_merge(since timestamptz, until timestamptz)
 RETURNS SETOF metrics.llm_usage_daily_stored
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT
         date_trunc('day', bucket, 'UTC') AS bucket, provider, model, team, project, source,
         sum(windows)::bigint            AS windows,

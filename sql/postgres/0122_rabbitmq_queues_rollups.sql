@@ -31,10 +31,11 @@ CREATE TABLE metrics.rabbitmq_queues_hourly_stored (
 
 CREATE TABLE metrics.rabbitmq_queues_daily_stored (LIKE metrics.rabbitmq_queues_hourly_stored INCLUDING ALL);
 
--- The hours from `since` to `until` (whole hours, half-open), worked out from the raw rows.
+-- The hours from `since` to `until` (whole hours, half-open), worked out from the raw rows. With a setting of its own it is not taken
+-- apart into the query that calls it, which would then not run in parallel.
 CREATE FUNCTION metrics.rabbitmq_queues_rollup(since timestamptz, until timestamptz)
 RETURNS SETOF metrics.rabbitmq_queues_hourly_stored
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT
         date_trunc('hour', ts, 'UTC') AS bucket, cluster, vhost, queue,
         count(*)                                                                      AS samples,
@@ -73,7 +74,7 @@ SELECT live.* FROM metrics.changed_spans('rabbitmq_queues') AS span, metrics.rab
 -- The days from `since` to `until` (whole days, half-open), merged from the hours.
 CREATE FUNCTION metrics.rabbitmq_queues_merge(since timestamptz, until timestamptz)
 RETURNS SETOF metrics.rabbitmq_queues_daily_stored
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT
         date_trunc('day', bucket, 'UTC') AS bucket, cluster, vhost, queue,
         sum(samples)::bigint                                                                        AS samples,

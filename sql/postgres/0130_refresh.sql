@@ -17,7 +17,10 @@ BEGIN
     END IF;
     EXECUTE format('DELETE FROM metrics.%I USING unnest($1) AS span WHERE bucket >= lower(span) AND bucket < upper(span)',
                    raw || '_hourly_stored') USING spans;
-    EXECUTE format('INSERT INTO metrics.%I SELECT live.* FROM unnest($1) AS span, metrics.%I(lower(span), upper(span)) AS live',
+    -- A day at a time, so that what a long span needs stays in memory.
+    EXECUTE format('INSERT INTO metrics.%I SELECT live.* FROM unnest($1) AS span,
+                    generate_series(date_trunc(''day'', lower(span), ''UTC''), upper(span) - interval ''1 hour'', interval ''24 hours'') AS day,
+                    metrics.%I(greatest(lower(span), day), least(upper(span), day + interval ''24 hours'')) AS live',
                    raw || '_hourly_stored', raw || '_rollup') USING spans;
     EXECUTE format('DELETE FROM metrics.%I USING unnest($1) AS span WHERE bucket >= lower(span) AND bucket < upper(span)',
                    raw || '_daily_stored') USING days;
@@ -113,7 +116,8 @@ BEGIN
     END LOOP;
     IF hourly_age IS NOT NULL THEN
         FOREACH named IN ARRAY ARRAY['llm_requests', 'llm_usage', 'rabbitmq_queues'] LOOP
-            EXECUTE format('DELETE FROM metrics.%I WHERE bucket < date_trunc(''day'', now() - $1, ''UTC'')', named || '_hourly_stored')
+            EXECUTE format('DELETE FROM metrics.%I WHERE bucket < least(date_trunc(''day'', now() - $1, ''UTC''), metrics.raw_since())',
+                           named || '_hourly_stored')
             USING hourly_age;
             COMMIT;
         END LOOP;

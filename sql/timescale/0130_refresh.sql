@@ -32,8 +32,21 @@ END $$;
 CREATE PROCEDURE metrics.maintain()
 LANGUAGE sql AS '';
 
--- Replaces TimescaleDB's policies by those that are asked for; null keeps for ever. Raw rows stay a day longer than they are taken in,
--- so that each has been rolled up before its chunk is dropped.
+-- A hypertable makes its own chunks, also where retention has dropped them.
+CREATE OR REPLACE PROCEDURE metrics.ensure_partitions(raw regclass, months timestamptz[])
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    month timestamptz;
+BEGIN
+    FOREACH month IN ARRAY months LOOP
+        IF date_trunc('month', month, 'UTC') + interval '1 month' <= metrics.raw_since() THEN
+            RAISE EXCEPTION 'raw rows of % are no longer kept', to_char(month AT TIME ZONE 'UTC', 'YYYY-MM') USING ERRCODE = 'GB001';
+        END IF;
+    END LOOP;
+END $$;
+
+-- Replaces TimescaleDB's policies by those that are asked for; null keeps for ever. Raw rows are taken in by whole months, and stay
+-- until the month is over: 32 days more, of which the refresh looks at 31, so that each has been rolled up before its chunk is dropped.
 CREATE PROCEDURE metrics.set_policies(new_raw interval, new_hourly interval, new_compress interval, new_refresh interval)
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -48,20 +61,20 @@ BEGIN
         PERFORM remove_compression_policy(raw::regclass, if_exists => true);
         PERFORM add_compression_policy(raw::regclass, new_compress);
         IF new_raw IS NOT NULL THEN
-            PERFORM add_retention_policy(raw::regclass, new_raw + interval '1 day');
+            PERFORM add_retention_policy(raw::regclass, new_raw + interval '32 days');
         END IF;
     END LOOP;
     FOREACH raw IN ARRAY ARRAY['metrics.llm_requests', 'metrics.llm_usage', 'metrics.rabbitmq_queues'] LOOP
         rollup := raw || '_hourly_stored';
         PERFORM remove_continuous_aggregate_policy(rollup, if_exists => true);
         PERFORM remove_retention_policy(rollup, if_exists => true);
-        PERFORM add_continuous_aggregate_policy(rollup, new_raw, interval '1 hour', new_refresh);
+        PERFORM add_continuous_aggregate_policy(rollup, new_raw + interval '31 days', interval '1 hour', new_refresh);
         IF new_hourly IS NOT NULL THEN
-            PERFORM add_retention_policy(rollup, new_hourly);
+            PERFORM add_retention_policy(rollup, greatest(new_hourly, new_raw + interval '33 days'));
         END IF;
         rollup := raw || '_daily_stored';
         PERFORM remove_continuous_aggregate_policy(rollup, if_exists => true);
-        PERFORM add_continuous_aggregate_policy(rollup, new_raw, interval '1 day', new_refresh);
+        PERFORM add_continuous_aggregate_policy(rollup, new_raw + interval '31 days', interval '1 day', new_refresh);
     END LOOP;
 END $$;
 
@@ -76,6 +89,8 @@ SELECT
         ELSE jobs.proc_name::text
     END                                                     AS policy,
     CASE
+        WHEN jobs.config ? 'drop_after' AND rollups.view_name IS NULL
+            THEN (SELECT 'keep ' || keep_raw || ', by whole months' FROM metrics.policies)
         WHEN jobs.config ? 'drop_after'     THEN 'keep ' || (jobs.config ->> 'drop_after')
         WHEN jobs.config ? 'compress_after' THEN 'after ' || (jobs.config ->> 'compress_after')
         ELSE 'every ' || jobs.schedule_interval

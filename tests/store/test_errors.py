@@ -16,7 +16,7 @@ CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if cls.
 @pytest.mark.parametrize("cls", CLASSES)
 def test_pickles_and_prints_the_same(cls):
     words = {"present": ("a", "b"), "known": ("a", "b")}
-    own = "__init__" in vars(cls)  # the others take any words
+    own = inspect.isfunction(cls.__init__)  # the others take any words
     parameters = [name for name in inspect.signature(cls.__init__).parameters if name != "self"] if own else ["words"]
     error = cls(*(words.get(name, name) for name in parameters))
     again = pickle.loads(pickle.dumps(error))

@@ -1,4 +1,5 @@
 import os
+import threading
 import time
 import warnings
 from dataclasses import replace
@@ -92,20 +93,58 @@ def test_a_row_that_cannot_be_finished_is_counted(writer, store):
     assert count(writer, "llm_metering_failures_total") == 1
 
 
-def test_without_a_database_nothing_waits_and_the_rest_is_counted(nowhere):
-    writer = Writer(nowhere, capacity=20, batch_s=0.01)
+def test_without_a_database_nobody_waits_and_the_rows_do(nowhere, store, caplog):
+    writer = Writer(nowhere, batch_s=0.01)
     began = time.monotonic()
-    for number in range(100):
-        submit(writer, request(number))
+    submit(writer, *map(request, range(100)))
     assert time.monotonic() - began < 1.0
     assert not writer.flush(0.5)
     assert count(writer, "llm_write_failures_total") >= 1
-    before_close = count(writer, "llm_dropped_rows_total", reason="queue_full")
-    assert before_close >= 60
-    writer.close(5.0)
-    assert before_close + count(writer, "llm_dropped_rows_total", reason="closed") == 100
+    assert count(writer, "llm_waiting_rows") == 100
+    assert 0 < count(writer, "llm_oldest_waiting_seconds") < 60
+    writer.close(0.5)
+    assert f"100 rows wait in {nowhere.spool}/llm-0 and will be delivered at the next start" in caplog.text
     submit(writer, request())
-    assert before_close + count(writer, "llm_dropped_rows_total", reason="closed") == 101
+    assert count(writer, "llm_dropped_rows_total", reason="closed") == 1
+
+    heir = Writer(store)
+    submit(heir, request(100))
+    assert heir.flush()
+    assert ids(store) == [f"r{number}" for number in range(101)]
+    heir.close()
+
+
+def test_a_queue_that_is_full_takes_no_more(writer, store):
+    go_on = threading.Event()
+    writer.submit(lambda: go_on.wait() and request())
+    full = Writer(store, capacity=20)
+    full.submit(lambda: go_on.wait() and request())
+    time.sleep(0.1)
+    submit(full, *map(request, range(1, 101)))
+    assert count(full, "llm_dropped_rows_total", reason="queue_full") == 80
+    go_on.set()
+    assert full.flush()
+    assert writer.flush()
+    assert ids(store) == [f"r{number}" for number in range(21)]
+    full.close()
+
+
+def test_without_a_disk_rows_wait_in_memory_with_a_bound(nowhere, tmp_path, caplog):
+    (tmp_path / "file").touch()
+    writer = Writer(nowhere.model_copy(update={"spool": tmp_path / "file/spool"}), capacity=20, batch_rows=5)
+    for number in range(100):
+        submit(writer, request(number))
+        time.sleep(0.001)
+    assert not writer.flush(0.5)
+    assert count(writer, "llm_waiting_rows") <= 20
+    writer.close(0.1)
+    time.sleep(0.5)
+    lost = [
+        count(writer, "llm_dropped_rows_total", reason=reason) for reason in ("queue_full", "memory_full", "closed")
+    ]
+    assert sum(lost) == 100, lost
+    assert "at most 20 rows are kept in memory" in caplog.text
+    assert "rows could not be written and are lost" in caplog.text
 
 
 def test_rows_wait_for_a_database_that_comes_back(store, writer):
