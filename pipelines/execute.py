@@ -130,7 +130,7 @@ def _variables(settings: Settings) -> dict[str, str]:
         if isinstance(value, Path):
             value = value.absolute()  # the kernel works in another folder
         if value is not None:
-            variables[PREFIX + name.upper()] = str(value)
+            variables[PREFIX + name.upper()] = ",".join(value) if isinstance(value, tuple) else str(value)
     return variables
 
 

@@ -169,7 +169,8 @@ def _texts(column: Column, values: pl.Series) -> Checked:
     if values.dtype not in (pl.String, pl.Categorical, pl.Enum):
         return _all(column, values, "is no text")
     texts = values.cast(pl.String)
-    return texts, _long(texts, TEXT_LIMIT), f"is longer than {TEXT_LIMIT:,} characters"  # the server looks for NUL
+    refused = _long(texts, TEXT_LIMIT) | texts.str.contains("\0", literal=True).fill_null(value=False)
+    return texts, refused, f"is longer than {TEXT_LIMIT:,} characters or holds a NUL, which is no text"
 
 
 def _booleans(column: Column, values: pl.Series) -> Checked:

@@ -6,10 +6,16 @@ import os
 from difflib import get_close_matches
 from pathlib import Path
 from tomllib import TOMLDecodeError
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from store.errors import SettingsError
 
@@ -23,6 +29,14 @@ def default_home() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/gaugebook")  # /root is closed to the user that the server must run as
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "gaugebook"
+
+
+def _split(value: object) -> object:
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
+# In the environment: names with commas between them.
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
@@ -51,7 +65,7 @@ class Settings(BaseSettings):
         "interval", description="when waiting rows are forced to disk: each batch, every second, when the system likes"
     )
     dead_letters: Path | None = Field(None, description="folder of refused rows; none: `home`/dead-letters")
-    source_precedence: tuple[str, ...] = Field(
+    source_precedence: Names = Field(
         ("tap", "otlp", "litellm"), description="of two sources that report one request, the first of these is kept"
     )
     precedence_window_s: float = Field(

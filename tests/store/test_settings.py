@@ -84,3 +84,12 @@ def test_errors_pickle(config):
     with pytest.raises(SettingsError) as caught:
         load()
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_a_list_of_names_has_commas_between_them(monkeypatch, tmp_path):
+    monkeypatch.setenv("GAUGEBOOK_SOURCE_PRECEDENCE", "otlp, tap")
+    assert load().source_precedence == ("otlp", "tap")
+    monkeypatch.delenv("GAUGEBOOK_SOURCE_PRECEDENCE")
+    (tmp_path / "gaugebook.toml").write_text('source_precedence = ["litellm", "tap"]')
+    monkeypatch.setenv("GAUGEBOOK_CONFIG", str(tmp_path / "gaugebook.toml"))
+    assert load().source_precedence == ("litellm", "tap")
