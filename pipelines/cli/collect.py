@@ -10,8 +10,11 @@ import typer
 from collectors.rabbitmq.collect import collect_once, collect_rabbitmq
 from collectors.runner import until_signalled
 from pipelines.cli.common import console
+from store.errors import Unreachable
 from store.migrate import migrate
 from store.settings import load
+
+log = logging.getLogger(__name__)
 
 app = typer.Typer(no_args_is_help=True, help="Collect from running systems until stopped.")
 
@@ -30,17 +33,21 @@ def rabbitmq(
 ) -> None:
     """Sample a RabbitMQ broker into the store and onto /metrics until Ctrl-C or SIGTERM.
 
-    A broker or a database that goes away is waited for. The user needs the tag `monitoring`.
+    A broker or a database that is away is waited for; rows wait in the spool. The user needs the tag `monitoring`.
 
     Example: `gaugebook collect rabbitmq --url http://guest:guest@127.0.0.1:15672 --interval 15`
     """
     given = {"rabbitmq_url": url, "rabbitmq_interval_s": interval}
     settings = load(**{name: value for name, value in given.items() if value is not None})
-    migrate(settings)
     if once:
+        migrate(settings)
         console.print(f"sampled {collect_once(settings)} queues", highlight=False)
         return
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would log every request
+    try:
+        migrate(settings)
+    except Unreachable as error:
+        log.warning("%s Rows wait in the spool until it answers.", error)
     with until_signalled() as stop:
         collect_rabbitmq(settings, stop)

@@ -69,3 +69,27 @@ def test_a_broker_that_is_not_there(store: Settings, address: str, reason: str) 
     assert reason in ended.stderr
     assert ended.stderr.count("\n") == 1
     assert "s3cret" not in ended.stderr
+
+
+def test_it_starts_while_the_database_is_away(store: Settings, broker: Broker, tmp_path: Path) -> None:
+    away = environment(store) | {
+        "GAUGEBOOK_DSN": f"host=127.0.0.1 port={free_port()} user=me",
+        "GAUGEBOOK_SPOOL": str(tmp_path / "spool"),
+    }
+    words = ["collect", "rabbitmq", "--url", broker.url, "--interval", "0.5"]
+    log = tmp_path / "log"
+    for variables in (away, environment(store) | {"GAUGEBOOK_SPOOL": str(tmp_path / "spool")}):
+        with log.open("ab") as out:
+            process = subprocess.Popen([sys.executable, "-c", PROGRAM, *words], env=variables, stdout=out, stderr=out)
+        try:
+            wait_until(lambda: "answers: RabbitMQ" in log.read_text())
+            if variables is not away:
+                wait_until(lambda: samples(store) >= 3)
+            else:
+                wait_until(lambda: any(path.stat().st_size > 200 for path in (tmp_path / "spool").glob("*/0*")))
+        finally:
+            process.terminate()
+            assert process.wait(60) == 0
+    said = log.read_text()
+    assert "Rows wait in the spool" in said
+    assert "wait in" in said
