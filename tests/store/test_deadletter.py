@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
+import subprocess
+import sys
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -88,12 +90,12 @@ def keep(folder, numbers) -> None:
 
 
 def test_processes_at_once(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=keep, args=(tmp_path, range(100 * n, 100 * n + 50))) for n in range(3)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    program = "import sys; from pathlib import Path; from tests.store.test_deadletter import keep; n = int(sys.argv[2]); keep(Path(sys.argv[1]), range(n, n + 50))"
+    root = Path(__file__).parents[2]
+    workers = [
+        subprocess.Popen([sys.executable, "-c", program, str(tmp_path), str(100 * n)], cwd=root) for n in range(3)
+    ]
+    assert [worker.wait() for worker in workers] == [0, 0, 0]
     found = sorted(letter.row[1] for letter in DeadLetters(tmp_path).letters())
     assert found == sorted(f"r{100 * n + m}" for n in range(3) for m in range(50))
 
