@@ -68,7 +68,7 @@ BEGIN
         END IF;
     END LOOP;
     IF to_regclass('metrics.rollup_log') IS NOT NULL THEN
-        GRANT SELECT ON metrics.rollup_log TO gaugebook_reader;
+        GRANT SELECT (family, bucket) ON metrics.rollup_log TO gaugebook_reader;
     END IF;
 END $$;
 

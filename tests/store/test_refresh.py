@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import random
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
 
 from store.connect import connect
 from store.rollup import refresh
 from store.write import write
+from tests.fix_postgres import migrated
 
 HOUR = datetime(2026, 5, 4, 10, tzinfo=UTC)
 
@@ -62,3 +69,118 @@ def test_ours_does_not(any_store):
         late.commit()
         refresh(any_store)
         assert reader.execute("SELECT requests FROM metrics.llm_requests_hourly").fetchone() == (2,)
+
+
+STORED = """
+SELECT bucket, model, team, requests, errors, input_tokens, cost_usd, round(ttft_sum::numeric, 6), round(ttft_sumsq::numeric, 6),
+       ttft_min, ttft_max, ttft_hist, duration_hist, tpot_hist
+FROM {} ORDER BY bucket, model, team
+"""
+ANEW = {
+    "metrics.llm_requests_hourly_stored": "metrics.llm_requests_rollup('-infinity', 'infinity')",
+    "metrics.llm_requests_daily_stored": "metrics.llm_requests_rollup_of('day', (SELECT array_agg(ts) FROM metrics.llm_requests),"
+    " (SELECT array_agg(request_id) FROM metrics.llm_requests))",
+}
+LATE = ("ts", "request_id", "source", "model", "team", "status", "input_tokens", "cost_usd", "ttft_s", "duration_s")
+
+
+def late(count: int, seed: int, *, hours: int = 24 * 20) -> list[tuple[object, ...]]:
+    """Requests that fall into any hour of a few weeks."""
+    draw = random.Random(seed)
+    return [
+        (
+            HOUR + timedelta(seconds=draw.uniform(0, 3600 * hours)),
+            f"{seed}-{n}",
+            "test",
+            draw.choice(["a", "b"]),
+            draw.choice(["x", "y"]),
+            draw.choice(["ok", "ok", "error"]),
+            draw.randrange(1000),
+            Decimal(draw.randrange(10**6)) / 10**9,
+            draw.lognormvariate(0, 1),
+            draw.choice([None, draw.lognormvariate(1, 1)]),
+        )
+        for n in range(count)
+    ]
+
+
+def assert_as_if_made_anew(settings):
+    with connect(settings) as connection:
+        assert connection.execute("SELECT count(*) FROM metrics.rollup_log").fetchone() == (0,)
+        for stored, anew in ANEW.items():
+            assert (
+                connection.execute(STORED.format(stored)).fetchall()
+                == connection.execute(STORED.format(anew)).fetchall()
+            )
+
+
+@pytest.mark.parametrize("back_end", ["embedded", "debian"])
+def test_late_rows_are_added_to_their_buckets(request, back_end):
+    with migrated(request, back_end) as settings:
+        with connect(settings) as connection:
+            write(connection, "metrics.llm_requests", LATE, late(5_000, 1))
+        refresh(settings)
+        with connect(settings) as connection:
+            kept = "SELECT bucket, model, team FROM metrics.llm_requests_hourly_stored WHERE bucket < %s ORDER BY ctid"
+            before = connection.execute(kept, [HOUR + timedelta(days=19)]).fetchall()
+            write(connection, "metrics.llm_requests", LATE, late(100, 2))
+            whole = connection.execute("SELECT count(*) FROM metrics.rollup_log WHERE ts IS NULL").fetchone()
+            assert whole == (0,)
+            everything = "SELECT sum(requests), sum(cost_usd) FROM metrics.llm_requests_{}"
+            read = [connection.execute(everything.format(grain)).fetchone() for grain in ("hourly", "daily")]
+        assert read[0] == read[1]
+        assert read[0][0] == 5_100  # before any refresh
+        refresh(settings)
+        assert_as_if_made_anew(settings)
+        assert len(before) > 1_000
+
+
+@pytest.mark.parametrize("back_end", ["embedded", "debian"])
+@pytest.mark.parametrize(("hours", "pause", "counts"), [(30, 0.0, (1, 3, 40, 400)), (288, 0.2, (1, 1, 3))])
+def test_late_rows_changed_rows_and_refreshers_at_once(request, back_end, hours, pause, counts):
+    """Every kind of mark meets every other, in the same few hours or a few times in many days, while two refresh without a pause."""
+    with migrated(request, back_end) as settings:
+        with connect(settings) as connection:
+            write(connection, "metrics.llm_requests", LATE, late(2_000, 0, hours=hours))
+        refresh(settings)
+        stop = threading.Event()
+
+        def write_late(seed: int) -> int:
+            written = 0
+            with connect(settings, autocommit=True) as connection:
+                while not stop.is_set():
+                    written += 1
+                    rows = late(random.choice(counts), seed * 10**6 + written, hours=hours)
+                    write(connection, "metrics.llm_requests", LATE, rows)
+            return written
+
+        def change(statement: str) -> int:
+            changed = 0
+            with connect(settings, autocommit=True) as connection:
+                while not stop.is_set():
+                    changed += connection.execute(statement).rowcount
+                    time.sleep(pause)
+            return changed
+
+        def refresh_on() -> int:
+            rounds = 0
+            while not stop.is_set():
+                refresh(settings)
+                rounds += 1
+            return rounds
+
+        some = "WHERE (ts, request_id) IN (SELECT ts, request_id FROM metrics.llm_requests ORDER BY random() LIMIT 3)"
+        with ThreadPoolExecutor(6) as pool:
+            doing = [
+                pool.submit(write_late, 1),
+                pool.submit(write_late, 2),
+                pool.submit(change, f"DELETE FROM metrics.llm_requests {some}"),
+                pool.submit(change, f"UPDATE metrics.llm_requests SET ttft_s = ttft_s * 2 {some}"),
+                pool.submit(refresh_on),
+                pool.submit(refresh_on),
+            ]
+            time.sleep(5)
+            stop.set()
+            assert all(done.result() > 1 for done in doing)
+        refresh(settings)
+        assert_as_if_made_anew(settings)
