@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import socket
 import threading
@@ -160,7 +161,9 @@ class Delivery:
             for (table, columns), rows in _by_table(records).items():
                 start = 0
                 while start < len(rows):
-                    batch = rows[start : start + self._rows]
+                    # In equal parts: a batch that is a little too long must not leave a short one behind.
+                    parts = max(1, round((len(rows) - start) / self._rows))
+                    batch = rows[start : start + math.ceil((len(rows) - start) / parts)]
                     written = self._sized(table, columns, batch)
                     self._tally.wrote(table, written.written)
                     refused.append((table, columns, written.rejected))

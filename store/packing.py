@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import struct
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -15,7 +18,7 @@ import ormsgpack
 Rows = Sequence[Sequence[object]]
 
 _OPTIONS = ormsgpack.OPT_PASSTHROUGH_DATETIME | ormsgpack.OPT_PASSTHROUGH_BIG_INT | ormsgpack.OPT_PASSTHROUGH_UUID
-_MOMENT, _PAIRS, _TEXT, _OTHER = 0, 1, 2, 3
+_MOMENT, _PAIRS, _TEXT, _OTHER, _MOMENTS, _DECIMALS, _ALL_ONE = 0, 1, 2, 3, 9, 10, 11  # 4 to 8: see _AS_TEXT
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MICROSECONDS = struct.Struct("<q")
@@ -41,28 +44,60 @@ class Foreign:
 
 
 def pack(table: str, columns: Sequence[str], rows: Rows) -> bytes:
-    """The batch as bytes. Every value comes back as it is; a time zone as its offset, a tuple as a list.
+    """The batch as bytes, column by column. Every value comes back as it is; a time zone as its offset.
 
     >>> unpack(pack("t", ("a", "b"), [(1, Decimal("1.10")), (2**70, "x")]))
-    ('t', ('a', 'b'), [[1, Decimal('1.10')], [1180591620717411303424, 'x']])
+    ('t', ('a', 'b'), [(1, Decimal('1.10')), (1180591620717411303424, 'x')])
     """
     try:
-        return ormsgpack.packb((table, columns, rows), default=_extend, option=_OPTIONS)
-    except TypeError:  # a lone surrogate, a key that is no text, or something deep
+        values = [_column(column) for column in zip(*rows, strict=True)]
+        return ormsgpack.packb((table, columns, len(rows), values), default=_extend, option=_OPTIONS)
+    except (
+        TypeError,
+        ValueError,
+    ):  # rows of different lengths, a lone surrogate, a key that is no text, or something deep
         return ormsgpack.packb((table, columns, [[_plain(value) for value in row] for row in rows]), _extend, _OPTIONS)
 
 
-def unpack(payload: bytes) -> tuple[str, tuple[str, ...], list[list[object]]]:
+def unpack(payload: bytes) -> tuple[str, tuple[str, ...], Rows]:
     """Table, columns and rows of what `pack` made.
 
     Raises:
         ValueError: the bytes are something else.
     """
     try:
-        table, columns, rows = ormsgpack.unpackb(payload, ext_hook=_revive)
-        return table, tuple(columns), rows
+        with _no_garbage():
+            table, columns, *kept = ormsgpack.unpackb(payload, ext_hook=_revive)
+        if len(kept) == 1:
+            return table, tuple(columns), kept[0]  # row by row
+        count, values = kept
+        return table, tuple(columns), list(zip(*values, strict=True)) if values else [()] * count
     except (TypeError, ArithmeticError) as error:
         raise ValueError(str(error)) from error
+
+
+def _column(values: tuple[Any, ...]) -> Sequence[object] | ormsgpack.Ext:
+    """The values of a column, as one extension where each of them would be one."""
+    kinds = set(map(type, values))
+    if kinds == {datetime} and {value.tzinfo for value in values} == {UTC}:
+        return ormsgpack.Ext(_MOMENTS, array("q", [(value - _EPOCH) // _MICROSECOND for value in values]).tobytes())
+    if Decimal in kinds and kinds <= {Decimal, type(None)}:
+        return ormsgpack.Ext(_DECIMALS, " ".join("" if value is None else str(value) for value in values).encode())
+    if kinds <= {str, type(None)} and values.count(values[0]) == len(values):
+        return ormsgpack.Ext(_ALL_ONE, ormsgpack.packb((len(values), values[0])))
+    return values
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Values are made by the ten thousand and none is garbage: to look for it takes longer than to make them."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _extend(value: Any) -> ormsgpack.Ext:
@@ -75,14 +110,25 @@ def _extend(value: Any) -> ormsgpack.Ext:
 
 
 def _revive(code: int, data: bytes) -> object:
-    if code == _MOMENT:
-        return _EPOCH + timedelta(microseconds=_MICROSECONDS.unpack(data)[0])
-    if code == _PAIRS:
-        return dict(map(tuple, ormsgpack.unpackb(data, ext_hook=_revive)))
-    if code == _TEXT:
-        return data.decode("utf-8", "surrogatepass")
+    if code in _REVIVED:
+        return _REVIVED[code](data)
     text = data.decode()
     return Foreign(text) if code == _OTHER else _AS_TEXT[code][2](text)
+
+
+def _all_one(data: bytes) -> list[object]:
+    count, value = ormsgpack.unpackb(data)
+    return [value] * count
+
+
+_REVIVED: dict[int, Callable[[bytes], object]] = {
+    _MOMENT: lambda data: _EPOCH + timedelta(microseconds=_MICROSECONDS.unpack(data)[0]),
+    _PAIRS: lambda data: dict(map(tuple, ormsgpack.unpackb(data, ext_hook=_revive))),
+    _TEXT: lambda data: data.decode("utf-8", "surrogatepass"),
+    _MOMENTS: lambda data: [_EPOCH + timedelta(0, 0, microseconds) for microseconds in array("q", data)],
+    _DECIMALS: lambda data: [Decimal(text) if text else None for text in data.decode().split(" ")],
+    _ALL_ONE: _all_one,
+}
 
 
 def _plain(value: object) -> object:

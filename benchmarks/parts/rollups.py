@@ -42,8 +42,10 @@ FROM metrics.llm_requests_hourly_stored WHERE bucket >= %(since)s AND bucket < %
 """
 # Copies of requests that are there, at another time: an hour that is new, or one that is long rolled up.
 TAKE = b"""
-CREATE TEMP TABLE more AS SELECT llm_requests.* FROM generate_series(1, 100), metrics.llm_requests
-WHERE ts >= %s AND ts < %s ORDER BY random() LIMIT %s
+CREATE TEMP TABLE more AS
+WITH there AS MATERIALIZED (SELECT * FROM metrics.llm_requests WHERE ts >= %(since)s AND ts < %(until)s),
+     times AS (SELECT n FROM generate_series(1, 1 + %(rows)s / (SELECT count(*) FROM there)) AS n)
+SELECT there.* FROM times, there ORDER BY random() LIMIT %(rows)s
 """
 SHIFT = b"UPDATE more SET ts = ts + %s, request_id = %s || ctid::text"
 GIVE = b"INSERT INTO metrics.llm_requests SELECT * FROM more"
@@ -104,7 +106,7 @@ def arrive(connection: psycopg.Connection, rows: int, span: timedelta, shift: ti
     """Insert copies of `rows` requests of the `span` that ended three days before the end, moved by `shift`."""
     until = UNTIL - timedelta(days=3)
     with connection.transaction():
-        connection.execute(TAKE, [until - span, until, rows])
+        connection.execute(TAKE, {"since": until - span, "until": until, "rows": rows})
         connection.execute(SHIFT, [shift, prefix])
         months = connection.execute("SELECT array_agg(DISTINCT date_trunc('month', ts)) FROM more").fetchone()
         connection.execute("CALL metrics.ensure_partitions('metrics.llm_requests', %s)", months)

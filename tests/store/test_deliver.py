@@ -99,7 +99,7 @@ def test_a_batch_is_cut_to_the_time_that_it_may_take(store, told, monkeypatch):
             sink.write(batch(first, first + 1_000))
         assert sink.flush(30)
     assert sizes[0] == 2_000
-    assert max(sizes[1:]) <= 250, sizes
+    assert max(sizes[1:]) <= 320, sizes  # one and a half times what fits, at most
     assert sum(sizes) == 7_000
 
 

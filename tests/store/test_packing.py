@@ -87,3 +87,22 @@ def test_what_cannot_be_kept_spoils_its_row_alone():
 def test_other_bytes_are_refused(payload):
     with pytest.raises(ValueError, match="."):
         unpack(payload)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.none() | st.decimals(allow_nan=False), st.datetimes(timezones=st.just(UTC)), st.none() | st.integers()
+        ),
+        max_size=5,
+    )
+)
+def test_columns_come_back_as_they_were(given_rows):
+    _, _, rows = unpack(pack("t", ["a", "b", "c"], given_rows))
+    assert [*map(tuple, rows)] == given_rows
+
+
+def test_rows_of_different_lengths_come_back_too():
+    given_rows = [(1, 2), (3,), ()]
+    assert [*map(tuple, unpack(pack("t", ["a", "b"], given_rows))[2])] == given_rows
+    assert len(unpack(pack("t", [], [(), ()]))[2]) == 2

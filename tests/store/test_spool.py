@@ -175,7 +175,7 @@ def test_a_row_larger_than_all_is_refused(opened):
 
 def test_a_large_batch_is_several_records(opened):
     spool = opened(limit_bytes=8 << 20)
-    append(spool, *range(3000), text="x" * 1000)
+    spool.append("t", COLUMNS, [(n, f"{n:04}" * 250) for n in range(3000)])
     first = spool.read()
     assert len(first.rows) < 3000
     assert [row[0] for row in first.rows] + numbers(spool) == list(range(3000))
