@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from collectors.llm.prices import price
 from collectors.llm.record import Request
+from collectors.llm.usage import Usage
 
 SOURCE = "simulated"
 Floats = npt.NDArray[np.float64]
@@ -146,8 +147,8 @@ def _request(
 def _cost(
     work: Workload, moment: datetime, day: int, asked: int, cached: int, produced: int
 ) -> tuple[Decimal | None, str | None]:
-    counts: dict[str, Any] = {"input_tokens": asked, "output_tokens": produced, "cached_tokens": cached}
-    listed = price(provider=work.provider, model=work.model, ts=moment, **counts)
+    usage = Usage(input_tokens=asked, cached_tokens=cached, output_tokens=produced)
+    listed = price(provider=work.provider, model=work.model, ts=moment, usage=usage)
     since, model, part, contract = PRICE_CHANGE
     if work.model == model and day >= since and listed.cost_usd is not None:
         return listed.cost_usd * part, f"{listed.version}, {contract}"

@@ -39,10 +39,14 @@ REVOKE ALL ON ALL ROUTINES IN SCHEMA metrics, analytics, audit, grafana FROM PUB
 
 -- The writer adds raw rows, and does what that takes. It reads none.
 GRANT USAGE ON SCHEMA metrics, audit TO gaugebook_writer;
-GRANT INSERT ON metrics.llm_requests, metrics.llm_usage TO gaugebook_writer;
+GRANT INSERT ON metrics.llm_requests, metrics.llm_usage, metrics.llm_billed TO gaugebook_writer;
 GRANT INSERT ON metrics.rabbitmq_queues, metrics.rabbitmq_nodes, metrics.rabbitmq_overview TO gaugebook_writer;
 GRANT SELECT ON metrics.policies, metrics.policy_status, audit.schema_migrations TO gaugebook_writer;
 GRANT EXECUTE ON FUNCTION audit.note TO gaugebook_writer;
+
+-- It books calls on budgets, through functions that run as the owner: it neither reads nor changes them.
+GRANT USAGE ON SCHEMA analytics TO gaugebook_writer;
+GRANT EXECUTE ON FUNCTION analytics.reserve, analytics.settle, analytics.expire_leases, analytics.budgets_left TO gaugebook_writer, gaugebook_admin;
 
 -- The reader sees rows of the teams that it has been granted. A table that holds rows of all teams is named here only where
 -- row-level security hides those of the others; on TimescaleDB there is none, and it reads views.
@@ -50,11 +54,16 @@ GRANT USAGE ON SCHEMA metrics, analytics, audit TO gaugebook_reader;
 GRANT SELECT ON
     metrics.llm_requests_visible, metrics.llm_requests_hourly, metrics.llm_requests_daily, metrics.llm_metrics_hourly, metrics.llm_metrics_daily,
     metrics.llm_usage_visible, metrics.llm_usage_hourly, metrics.llm_usage_daily,
+    metrics.llm_billed, metrics.llm_billed_latest,
     metrics.rabbitmq_queues, metrics.rabbitmq_nodes, metrics.rabbitmq_overview, metrics.rabbitmq_queues_hourly, metrics.rabbitmq_queues_daily,
     metrics.rabbitmq_queues_hourly_stored, metrics.rabbitmq_queues_daily_stored, metrics.rabbitmq_metrics_hourly, metrics.rabbitmq_metrics_daily,
     metrics.team_grants, metrics.policies, metrics.policy_status,
     analytics.forecasts, analytics.anomalies, analytics.report_run, audit.schema_migrations
 TO gaugebook_reader;
+-- Of budgets everything but the address of the webhook, which may hold a secret.
+GRANT SELECT (budget_id, name, team, project, model, key, period, limit_usd, soft_limits, enabled, created_at, changed_at, changed_by, removed_at)
+    ON analytics.budgets TO gaugebook_reader;
+GRANT SELECT ON analytics.budget_periods, analytics.budget_status TO gaugebook_reader;
 GRANT EXECUTE ON FUNCTION audit.note TO gaugebook_reader;
 
 DO $$

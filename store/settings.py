@@ -59,6 +59,12 @@ class Settings(BaseSettings):
     metrics_port: int = Field(
         9466, ge=0, le=65535, description="port that a collector serves /metrics on; 0: any free one"
     )
+    otlp_address: str = Field("127.0.0.1", description="address that OTLP is received on")
+    otlp_port: int = Field(4318, ge=0, le=65535, description="port that OTLP is received on; 0: any free one")
+    otlp_body_mb: int = Field(16, ge=1, le=256, description="megabytes of one OTLP request, compressed or not, at most")
+    otlp_in_flight_mb: int = Field(
+        64, ge=1, description="megabytes of OTLP requests in memory at once; beyond it senders are told to come back"
+    )
     spool: Path | None = Field(None, description="folder where rows wait for the database; none: `home`/spool")
     spool_mb: int = Field(1024, ge=1, description="megabytes that wait at most; beyond it the oldest are dropped")
     spool_fsync: Literal["each", "interval", "none"] = Field(
@@ -66,7 +72,8 @@ class Settings(BaseSettings):
     )
     dead_letters: Path | None = Field(None, description="folder of refused rows; none: `home`/dead-letters")
     source_precedence: Names = Field(
-        ("tap", "otlp", "litellm"), description="of two sources that report one request, the first of these is kept"
+        ("tap", "otlp", "otlp_log", "litellm", "langfuse", "helicone"),
+        description="of two sources that report one request, the first of these is kept",
     )
     precedence_window_s: float = Field(
         120.0, ge=0, le=3600, description="seconds by which their clocks may differ; 0: every report is a request"
@@ -80,6 +87,35 @@ class Settings(BaseSettings):
     backups: Path | None = Field(None, description="folder of backups and archived WAL; none: `home`/backups")
     keep_backups: int = Field(7, ge=1, description="full backups to keep, with all that they need")
     prometheus_url: str | None = Field(None, description="Prometheus address whose data is backed up too")
+    openai_admin_key: SecretStr | None = Field(None, description="admin key that reads OpenAI's usage and cost reports")
+    anthropic_admin_key: SecretStr | None = Field(
+        None, description="admin key that reads Anthropic's usage and cost reports"
+    )
+    llm_prices: Path | None = Field(
+        None, description="price file (TOML) that wins over the catalogue; none: the catalogue"
+    )
+    llm_estimate_usage: bool = Field(
+        default=False, description="guess the tokens of an LLM call that the provider does not report"
+    )
+    llm_otlp_endpoint: str | None = Field(
+        None, pattern=r"^https?://.", description="OTLP/HTTP address that gen_ai.* metrics are pushed to; none: nowhere"
+    )
+    llm_otlp_interval_s: float = Field(15.0, gt=0, le=3600, description="seconds between two pushes")
+    llm_budgets: Literal["off", "fail_open", "fail_closed"] = Field(
+        "off", description="whether budgets hold back LLM calls, and what becomes of calls while their ledger is away"
+    )
+    llm_lease_s: int = Field(
+        600, ge=1, le=86400, description="seconds that a call may take before budgets book its worst case"
+    )
+    llm_max_output_tokens: int | None = Field(
+        None, ge=1, description="output tokens reserved for a call without a maximum; none: all its model can write"
+    )
+    llm_fit_max_tokens: bool = Field(
+        default=False, description="whether a call's maximum of output tokens is lowered to what its budgets have left"
+    )
+    llm_unpriced: Literal["allow", "refuse"] = Field(
+        "allow", description="what becomes of a call that a budget counts and whose price is not known"
+    )
     team: str = Field("unassigned", description="team that the LLM calls of this process belong to")
     project: str = Field("unassigned", description="project that the LLM calls of this process belong to")
     environment: str = Field("default", description="environment that the LLM calls of this process belong to")

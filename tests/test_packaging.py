@@ -128,7 +128,7 @@ def test_the_wheel_holds_sql_notebooks_and_templates(tmp_path):
     shipped = {str(path.relative_to(ROOT / "sql")) for path in (ROOT / "sql").rglob("*.sql")}
     assert shipped
     assert {f"store/_sql/{name}" for name in shipped} <= names
-    assert "pipelines/_notebooks/reports/llm_cost.py" in names
+    assert {"gaugebook.py", "pipelines/_notebooks/reports/llm_cost.py"} <= names
     assert not any(name.endswith("sql/__init__.py") for name in names)
 
     # From the wheel alone, in a folder that knows nothing of the checkout.

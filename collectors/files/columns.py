@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from collectors.files import values
 from collectors.files.values import Reader
 from store.errors import ColumnMissing, ParameterInvalid, UnknownName
 
+PREPARED = "preset:"  # columns that a preset makes itself, so that they cannot be taken for those of the file
 ATTRIBUTE = "attrs."  # a field `attrs.region` goes into the column attrs, under the key region
 
 Row = dict[str, object]
@@ -89,6 +91,9 @@ class Preset:
     """What is known of the files of one source. `columns` maps fields to columns.
 
     `extra` reads fields that the table lacks; `finish` turns the values of a row, those too, into a row of the table.
+    Where a field is found in no single column, `prepare` makes columns named by `prepared` from the values of a record,
+    or returns None for a record that is to be skipped; of each tuple in `needs`, the file must have one column, or
+    columns below it.
     """
 
     name: str
@@ -99,6 +104,8 @@ class Preset:
     optional: frozenset[str] = frozenset()
     extra: Mapping[str, Reader] = field(default_factory=dict)
     clock: Clock = Clock.DATES
+    prepare: Callable[[Mapping[str, Any]], dict[str, Any] | None] | None = None
+    needs: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +149,10 @@ def resolve(
         UnknownName: a field that was chosen does not exist.
     """
     present = tuple(present)
+    for names in preset.needs if preset else ():
+        if not any(column in names or column.startswith(tuple(f"{name}." for name in names)) for column in present):
+            raise ColumnMissing(names[0], present)
+    present += tuple(preset.columns.values()) if preset and preset.prepare else ()
     preset_columns = preset.columns if preset else {}
     same = {name: name for name in table.fields if name in present and name not in preset_columns}
     columns = {**same, **preset_columns, **chosen}
@@ -160,6 +171,11 @@ def resolve(
         if name not in settled:
             raise ColumnMissing(name, present)
     return Mapped(tuple(sources), {**(preset.constants if preset else {}), **constants})
+
+
+def prepared(name: str) -> str:
+    """The column that a preset makes for the field `name`."""
+    return PREPARED + name
 
 
 def reader_of(table: Table, preset: Preset | None, name: str) -> Reader:

@@ -9,8 +9,9 @@ from typing import cast
 
 from collectors.files.columns import Row
 from collectors.llm.prices import price
+from collectors.llm.usage import Usage
 
-KINDS = ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens")
+KINDS = ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
 
 
 def cost_of(row: Row) -> None:
@@ -26,15 +27,8 @@ def cost_of(row: Row) -> None:
     counts = [cast("int", row.get(name) or 0) for name in KINDS]
     total, version = Decimal(0), None
     for many, tokens in _alike(cast("int", row.get("requests", 1)), counts):
-        part = price(
-            provider=provider,
-            model=model,
-            ts=ts,
-            input_tokens=tokens[0],
-            output_tokens=tokens[1],
-            cached_tokens=tokens[2],
-            cache_write_tokens=tokens[3],
-        )
+        usage = Usage(**dict(zip(KINDS, tokens, strict=True)))
+        part = price(provider=provider, model=model, ts=ts, usage=usage)
         if part.cost_usd is None:
             return
         total, version = total + many * part.cost_usd, part.version

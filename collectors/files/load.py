@@ -15,8 +15,10 @@ from collectors.files.columns import REQUESTS, USAGE, Clock, Preset, Table, read
 from collectors.files.read import Contents, Progress, open_records
 from collectors.files.rows import Problem, RowMaker
 from collectors.files.values import time
+from collectors.llm import prices
 from store.connect import connect
 from store.errors import FileUnusable, ParameterInvalid, StoreError
+from store.precedence import Precedence
 from store.rollup import refresh
 from store.settings import Settings
 from store.write import Written, write
@@ -29,13 +31,17 @@ Values = tuple[object, ...]
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of a file: `rows` = `written` + `duplicate` + `rejected`; `problems` are the first rejections."""
+    """What became of a file: `rows` = `written` + `duplicate` + `rejected` + `skipped`; the first `problems`.
+
+    Skipped is what an export holds beside requests, such as the spans of a trace.
+    """
 
     rows: int
     written: int
     duplicate: int
     rejected: int
     problems: tuple[Problem, ...] = ()
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +71,8 @@ def load_llm(
 
     Args:
         settings: names the database.
-        path: a CSV, JSON lines or Parquet file.
-        preset: `azure-llm-2023` or `llmperf`.
+        path: a CSV, JSON (lines, or an array) or Parquet file.
+        preset: `azure-llm-2023`, `llmperf`, `litellm-spend`, `langfuse` or `helicone`.
         columns: field -> column of the file, where they differ; an empty column: the file has none for that field.
         constants: field -> value that is the same in every row; it wins over a column.
         start: what second 0 of the file's clock is, in UTC, where the file has no dates.
@@ -77,6 +83,7 @@ def load_llm(
         FileUnusable: the file cannot be read, or has no rows.
         ColumnMissing: the file lacks a column; nothing is written.
         UnknownName, ParameterInvalid: a preset, field, constant or `start` makes no sense.
+        SettingsError: the price file holds what it should not.
         StoreError: the database cannot be reached or refused rows; those before them are in.
     """
     options = Options(preset, columns or {}, constants or {}, start, dry_run, progress)
@@ -103,10 +110,12 @@ def load_usage(
 
 
 def _load(table: Table, settings: Settings, path: Path, options: Options) -> Imported:
+    prices.use(settings.llm_prices)
     preset = presets.find(options.preset, table)
     constants = read_constants(table, options.constants)
     begin = _start(preset, options.start)
-    total, written, rejected = 0, Written(), 0
+    total, written, rejected, kept = 0, Written(), 0, 0
+    precedence = Precedence.of(settings)
     problems: list[Problem] = []
     with ExitStack() as stack:
         contents = stack.enter_context(open_records(path))
@@ -114,37 +123,44 @@ def _load(table: Table, settings: Settings, path: Path, options: Options) -> Imp
         maker = RowMaker(table, preset, mapped, begin, datetime.now(UTC))
         connection = None if options.dry_run else stack.enter_context(connect(settings))
         for count, rows, bad in _batches(contents, maker):
-            total, rejected = total + count, rejected + len(bad)
+            total, rejected, kept = total + count, rejected + len(bad), kept + len(rows)
             problems += bad[: SHOWN - len(problems)]
-            written += Written(len(rows)) if connection is None else _write(connection, table, maker.columns, rows)
+            written += (
+                Written(len(rows)) if connection is None else _write(connection, table, maker.columns, rows, precedence)
+            )
             if options.progress:
                 options.progress(contents.position(), contents.size)
     if not total:
         raise FileUnusable(path, "has no rows")
     if not options.dry_run:
         refresh(settings)
-    return Imported(total, written.written, written.duplicate, rejected, tuple(problems))
+    skipped = total - rejected - kept
+    return Imported(total, written.written, written.duplicate, rejected, tuple(problems), skipped)
 
 
 def _batches(contents: Contents, maker: RowMaker) -> Iterator[tuple[int, list[Values], list[Problem]]]:
     """How many records there were, their rows and their problems, so many records at a time."""
     rows: list[Values] = []
     bad: list[Problem] = []
+    count = 0
     for index, record in enumerate(contents.records):
         made = maker.make(record, index)
+        count += 1
         if isinstance(made, Problem):
             bad.append(made)
-        else:
+        elif made is not None:
             rows.append(made)
-        if len(rows) + len(bad) >= BATCH_ROWS:
-            yield len(rows) + len(bad), rows, bad
-            rows, bad = [], []
-    yield len(rows) + len(bad), rows, bad
+        if count >= BATCH_ROWS:
+            yield count, rows, bad
+            count, rows, bad = 0, [], []
+    yield count, rows, bad
 
 
-def _write(connection: psycopg.Connection, table: Table, columns: Sequence[str], rows: list[Values]) -> Written:
+def _write(
+    connection: psycopg.Connection, table: Table, columns: Sequence[str], rows: list[Values], precedence: Precedence
+) -> Written:
     try:
-        written = write(connection, table.name, columns, rows)
+        written = write(connection, table.name, columns, rows, precedence=precedence)
     except psycopg.Error as error:
         raise StoreError(f"{table.name} refused rows: {str(error).partition(chr(10))[0]}") from error
     if written.rejected:  # the rows were checked when they were made: something else is wrong

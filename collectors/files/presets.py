@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collectors.files import values
 from collectors.files.columns import REQUESTS, USAGE, Clock, Preset, Row, Table
+from collectors.files.helicone import HELICONE
+from collectors.files.langfuse import LANGFUSE
+from collectors.files.litellm import LITELLM_SPEND
 from store.errors import ParameterInvalid, UnknownName
 
 HTTP = range(100, 600)
@@ -58,6 +61,9 @@ def _servegen(row: Row) -> None:
 PRESETS = {
     preset.name: preset
     for preset in (
+        LITELLM_SPEND,
+        LANGFUSE,
+        HELICONE,
         Preset(
             "azure-llm-2023",
             REQUESTS,

@@ -11,6 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from collectors.files.array import Elements, is_array
 from collectors.files.lines import Line, Lines, check_file
 from store.errors import FileUnusable
 
@@ -18,6 +19,7 @@ PARQUET = b"PAR1"
 PARQUET_ROWS = 2000  # read at once
 SAMPLED_RECORDS, SAMPLED_CHARACTERS = 100, 1 << 22  # whose keys are the columns of a JSON lines file
 MOST_LINES = 20  # that a quoted CSV field may run over
+NO_OBJECT = "is not a JSON object"
 DEEPEST = 5  # levels of JSON objects that become dotted columns
 
 Progress = Callable[[int, int], None]
@@ -50,6 +52,8 @@ class Contents:
 def open_records(path: Path) -> Iterator[Contents]:
     """Open a file by its name (.csv, .jsonl, .ndjson, .parquet; the text ones also .gz), else by what it starts with.
 
+    A JSON file may hold an array instead of lines; the number of an element then stands for that of the line.
+
     Raises:
         FileUnusable: it cannot be read as what it should be.
     """
@@ -60,6 +64,10 @@ def open_records(path: Path) -> Iterator[Contents]:
     if magic == PARQUET or suffixes[-1:] == [".parquet"]:
         with _parquet(path) as contents:
             yield contents
+        return
+    if suffixes[-1:] != [".csv"] and is_array(path):
+        with Elements(path) as elements:
+            yield _json_array(elements)
         return
     with Lines(path) as lines:
         first = next(lines, None)
@@ -127,7 +135,19 @@ def _joined(lines: Lines, text: str) -> str:
 
 
 def _json_lines(lines: Lines, first: Line) -> Contents:
-    records = _json_records(chain([first], lines))
+    return _sampled(_json_records(chain([first], lines)), lines.path, lines.position, lines.size)
+
+
+def _json_array(elements: Elements) -> Contents:
+    records = (
+        Record(number, _flat(found), text) if isinstance(found, dict) else Record(number, {}, problem=NO_OBJECT)
+        for number, found, text in elements
+    )
+    return _sampled(records, elements.path, elements.position, elements.size)
+
+
+def _sampled(records: Iterator[Record], path: Path, position: Callable[[], int], size: int) -> Contents:
+    """The columns are those of the first records."""
     sample: list[Record] = []
     while len(sample) < SAMPLED_RECORDS and sum(len(record.content) for record in sample) < SAMPLED_CHARACTERS:
         record = next(records, None)
@@ -136,8 +156,8 @@ def _json_lines(lines: Lines, first: Line) -> Contents:
         sample.append(record)
     columns = tuple(dict.fromkeys(name for record in sample for name in record.values))
     if sample and not columns:
-        raise FileUnusable(lines.path, f"is not JSON lines: line {sample[0].line} {sample[0].problem}")
-    return Contents(columns, chain(sample, records), lines.position, lines.size)
+        raise FileUnusable(path, f"is not JSON lines: line {sample[0].line} {sample[0].problem}")
+    return Contents(columns, chain(sample, records), position, size)
 
 
 def _json_records(lines: Iterator[Line]) -> Iterator[Record]:
@@ -155,7 +175,7 @@ def _json_records(lines: Iterator[Line]) -> Iterator[Record]:
         if isinstance(found, dict):
             yield Record(line.number, _flat(found), line.text)
         else:
-            yield Record(line.number, {}, problem="is not a JSON object")
+            yield Record(line.number, {}, problem=NO_OBJECT)
 
 
 def _flat(found: dict[str, Any], prefix: str = "", depth: int = 1) -> dict[str, Any]:

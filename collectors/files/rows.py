@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import blake2b
 
-from collectors.files.columns import ATTRIBUTE, REQUESTS, Clock, Mapped, Preset, Row, Table
+from collectors.files.columns import ATTRIBUTE, PREPARED, REQUESTS, Clock, Mapped, Preset, Row, Table
 from collectors.files.cost import cost_of
 from collectors.files.read import Record
 from collectors.files.values import BadValue, number, sane_time, time
@@ -45,10 +45,15 @@ class RowMaker:
         self._identity = json.dumps(known, sort_keys=True).encode()
         self._seen: set[int] = set()
 
-    def make(self, record: Record, index: int) -> tuple[object, ...] | Problem:
-        """The row of the record that is `index`-th in the file, from 0; or why there is none."""
+    def make(self, record: Record, index: int) -> tuple[object, ...] | Problem | None:
+        """The row of the record that is `index`-th in the file, from 0; why there is none; None where it is skipped."""
         if record.problem is not None:
             return Problem(record.line, "", record.problem)
+        if self._preset and self._preset.prepare:
+            made = self._preset.prepare(record.values)
+            if made is None:
+                return None
+            record = replace(record, values={**record.values, **made})
         row: Row = dict(self._mapped.constants)
         column = ""
         try:
@@ -59,7 +64,7 @@ class RowMaker:
             column = "ts"
             row["ts"] = self._dated(row.get("ts"), index)
         except (ValueError, OverflowError) as error:
-            return Problem(record.line, column, str(error))
+            return Problem(record.line, column.removeprefix(PREPARED), str(error))
         self._finish(row)
         if self._table is REQUESTS:
             row["request_id"] = row.get("request_id") or self._request_id(record, index)

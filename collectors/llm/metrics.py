@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
 
+from collectors.llm import prices
+from collectors.llm.otlp_push import Push
 from collectors.llm.record import Request
 from store.tally import REASONS, Waiting
+
+log = logging.getLogger(__name__)
 
 MOST_VALUES = 200  # per label; whatever comes after is `other`
 OTHER = "other"
 TTFT_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8, 13, 20, 30, 60)
 DURATION_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60, 120, 300, 600)
+TPOT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1)
 _WHO = ("provider", "model", "team", "project")
 
 
@@ -37,38 +46,51 @@ class Bounded:
         return value
 
 
+@dataclass(frozen=True, slots=True)
+class BudgetLeft:
+    """A budget as it stands: what it allows in its period, and what is left of that (USD)."""
+
+    budget: str
+    limit_usd: Decimal
+    left_usd: Decimal
+
+
 class Metrics:
     """The meter's counters and histograms, in a registry of their own; it is also the tally of the tap's rows.
 
     `kind` of `llm_tokens_total` is input, cached, cache_write, output or reasoning; cached and cache_write are parts of
     input, reasoning is a part of output. The latencies leave errors out, which are fast for another reason.
+    `model` is the catalogue's name of the model that was asked for or that answered, or the pattern of the price file
+    that fits it; any other name is `other`.
+
+    Args:
+        push: also sends the figures of each request by OTLP.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, push: Push | None = None) -> None:
         self.registry = CollectorRegistry()
+        self.push = push
         registry = self.registry
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(name, text, labels, registry=registry)
 
+        def latency(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(name, text, ("provider", "model"), buckets=buckets, registry=registry)
+
         self.requests = counter("llm_requests_total", "LLM requests by how they ended.", *_WHO, "status")
         self.errors = counter("llm_errors_total", "LLM requests that failed.", *_WHO, "error_type")
         self.tokens = counter("llm_tokens_total", "Tokens as reported; some kinds are parts of others.", *_WHO, "kind")
-        self.cost = counter("llm_cost_usd_total", "Cost at list price, of the requests that have a price.", *_WHO)
+        self.cost = counter("llm_cost_usd_total", "Cost of the requests that have a price.", *_WHO)
         self.unpriced = counter("llm_unpriced_requests_total", "Requests that ended well and have no price.", *_WHO)
-        self.ttft = Histogram(
-            "llm_time_to_first_token_seconds",
-            "Seconds to the first real token of a stream.",
-            ("provider", "model"),
-            buckets=TTFT_BUCKETS,
-            registry=registry,
+        self.ttft = latency(
+            "llm_time_to_first_token_seconds", "Seconds to the first real token of a stream.", TTFT_BUCKETS
         )
-        self.duration = Histogram(
-            "llm_request_duration_seconds",
-            "Seconds from sending to the last byte.",
-            ("provider", "model"),
-            buckets=DURATION_BUCKETS,
-            registry=registry,
+        self.duration = latency(
+            "llm_request_duration_seconds", "Seconds from sending to the last byte.", DURATION_BUCKETS
+        )
+        self.tpot = latency(
+            "llm_time_per_output_token_seconds", "Seconds per token of a stream after its first.", TPOT_BUCKETS
         )
         self.failures = counter("llm_metering_failures_total", "Errors inside the meter; the calls themselves went on.")
         self._written = counter("llm_written_rows_total", "Rows written to the database.")
@@ -84,6 +106,8 @@ class Metrics:
             self._dropped.labels(reason)
         for kind in ("torn", "corrupt"):
             self._damaged.labels(kind)
+        if push is not None:
+            push.register(registry)
         self.rows_written = 0
         self._bounded = {label: Bounded() for label in (*_WHO, "error_type")}
 
@@ -91,6 +115,10 @@ class Metrics:
         self._waiting.set_function(lambda: waiting().rows)
         self._bytes.set_function(lambda: waiting().size)
         self._oldest.set_function(lambda: waiting().oldest_s)
+
+    def watch_budgets(self, standing: Callable[[], Iterable[BudgetLeft]]) -> None:
+        """`standing` tells how the budgets stand, whenever it is called: from the thread that serves a scrape."""
+        self.registry.register(_BudgetGauges(standing))
 
     def wrote(self, table: str, rows: int) -> None:
         del table  # there is but one
@@ -112,21 +140,65 @@ class Metrics:
 
     def observe(self, request: Request) -> None:
         """Count one finished request."""
+        known = prices.label(request.provider, request.model, request.response_model)
         bounded = self._bounded
-        who = tuple(bounded[label](getattr(request, label)) for label in _WHO)
+        who = (
+            bounded["provider"](request.provider),
+            bounded["model"](known) if known else OTHER,
+            bounded["team"](request.team),
+            bounded["project"](request.project),
+        )
+        error = bounded["error_type"](request.error_type or "unnamed") if request.status == "error" else None
         self.requests.labels(*who, request.status).inc()
-        if request.status == "error":
-            self.errors.labels(*who, bounded["error_type"](request.error_type or "unnamed")).inc()
+        if error:
+            self.errors.labels(*who, error).inc()
         for kind in ("input", "cached", "cache_write", "output", "reasoning"):
             tokens = getattr(request, f"{kind}_tokens")
             if tokens:
                 self.tokens.labels(*who, kind).inc(tokens)
         if request.cost_usd is not None:
             self.cost.labels(*who).inc(float(request.cost_usd))
-        if request.status != "error" and request.ttft_s is not None:
-            self.ttft.labels(*who[:2]).observe(request.ttft_s)
-        if request.status == "ok":
-            if request.cost_usd is None:
-                self.unpriced.labels(*who).inc()
-            if request.duration_s is not None:
-                self.duration.labels(*who[:2]).observe(request.duration_s)
+        elif request.status == "ok":
+            self.unpriced.labels(*who).inc()
+        if not error:
+            self._observe_latencies(request, *who[:2])
+        if self.push is not None:
+            self.push.observe(request, who, error)
+
+    def _observe_latencies(self, request: Request, provider: str, model: str) -> None:
+        if request.ttft_s is not None:
+            self.ttft.labels(provider, model).observe(request.ttft_s)
+        if request.output_tokens_per_s:
+            self.tpot.labels(provider, model).observe(1 / request.output_tokens_per_s)
+        if request.status == "ok" and request.duration_s is not None:
+            self.duration.labels(provider, model).observe(request.duration_s)
+
+
+class _BudgetGauges:
+    """Gauges that are asked for at each scrape; where that fails they are missing from it, which an alert can see."""
+
+    def __init__(self, standing: Callable[[], Iterable[BudgetLeft]]) -> None:
+        self._standing = standing
+        self._names = Bounded()
+
+    def describe(self) -> Iterator[Metric]:
+        yield from self._families()
+
+    def collect(self) -> Iterator[Metric]:
+        limits, lefts = self._families()
+        try:
+            for each in self._standing():
+                name = self._names(each.budget)
+                if name != OTHER:  # two budgets cannot share a gauge
+                    limits.add_metric([name], float(each.limit_usd))
+                    lefts.add_metric([name], float(each.left_usd))
+        except Exception:  # whatever the ledger does, the other metrics must be served
+            log.warning("no budgets in this scrape", exc_info=True)
+        yield limits
+        yield lefts
+
+    def _families(self) -> tuple[GaugeMetricFamily, GaugeMetricFamily]:
+        return (
+            GaugeMetricFamily("llm_budget_limit_usd", "What a budget allows in its period.", labels=["budget"]),
+            GaugeMetricFamily("llm_budget_left_usd", "What is left of a budget in its period.", labels=["budget"]),
+        )

@@ -10,12 +10,24 @@ from collectors.llm.prices import provider_of
 OTHER = "other"
 HOSTS = {
     "api.openai.com": "openai",
+    "api.anthropic.com": "anthropic",
+    "generativelanguage.googleapis.com": "google",
+    "aiplatform.googleapis.com": "google",
+    "api.cohere.com": "cohere",
+    "api.cohere.ai": "cohere",
     "api.groq.com": "groq",
     "api.deepseek.com": "deepseek",
     "openrouter.ai": "openrouter",
     "api.mistral.ai": "mistral",
+    "ollama.com": "ollama",
+    "api.writer.com": "writer",
 }
-SUFFIXES = {".api.openai.com": "openai", ".openai.azure.com": "azure"}  # the first: OpenAI's regions
+SUFFIXES = {
+    ".api.openai.com": "openai",  # its regions
+    ".openai.azure.com": "azure",
+    "-aiplatform.googleapis.com": "google",
+    ".ml.cloud.ibm.com": "watsonx",
+}
 
 
 def provider(url: str, netloc: str, overrides: Mapping[str, str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any
 
-from collectors.llm.meter import Call
+from collectors.llm.call import Call
 
 
 class _Relay:

@@ -7,10 +7,11 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from collectors import forks
-from collectors.llm.metrics import Metrics
+from collectors.llm.metrics import BudgetLeft, Metrics
+from collectors.llm.otlp_push import Push
 from collectors.llm.record import COLUMNS, TABLE, Request
 from collectors.sink import Batch, StoreSink
 from store.settings import Settings
@@ -24,6 +25,7 @@ BATCH_S = 0.1
 EXIT_S = 3.0
 
 Finish = Callable[[], Request]
+Standing = Callable[[], Iterable[BudgetLeft]]
 
 
 class Writer:
@@ -37,14 +39,22 @@ class Writer:
         settings: names the database and the spool.
         capacity: rows that wait in the queue, and again in memory where no spool can be made.
         batch_rows, batch_s: rows are spooled when there are this many or the first one is this old (s).
+        standing: tells how the budgets stand, for the metrics.
     """
 
     def __init__(
-        self, settings: Settings, *, capacity: int = CAPACITY, batch_rows: int = BATCH_ROWS, batch_s: float = BATCH_S
+        self,
+        settings: Settings,
+        *,
+        capacity: int = CAPACITY,
+        batch_rows: int = BATCH_ROWS,
+        batch_s: float = BATCH_S,
+        standing: Standing | None = None,
     ) -> None:
-        self._settings = settings
+        self._settings, self._standing = settings, standing
         self._capacity, self._batch_rows, self._batch_s = capacity, batch_rows, batch_s
         self._closed = False
+        self.observers: list[Callable[[Request], None]] = []
         self.after_fork()
         forks.follow(self)
         atexit.register(self.close)
@@ -54,8 +64,8 @@ class Writer:
         """Rows that this process has written to the database."""
         return self.metrics.rows_written
 
-    def submit(self, finish: Finish) -> None:
-        """Hand over a row; returns at once."""
+    def submit(self, finish: Finish) -> bool:
+        """Hand over a row; returns at once, False where it is dropped."""
         if self._closed:
             self.metrics.dropped(1, "closed")
         elif self._queue.qsize() >= self._capacity:
@@ -64,6 +74,8 @@ class Writer:
             self._queue.put(finish)
             if self._thread is None:
                 self._start()
+            return True
+        return False
 
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Wait until every row handed over so far is written or given up; False when `timeout_s` passes first."""
@@ -86,6 +98,8 @@ class Writer:
             self._thread.join(timeout_s)
             if self._sink is not None:
                 self._sink.close(max(0.0, end - time.monotonic()))
+            if self.metrics.push is not None:
+                self.metrics.push.close(max(0.0, end - time.monotonic()))
 
     def after_fork(self) -> None:
         # A simple queue may be used from __del__, which can run at any moment in any thread.
@@ -93,7 +107,9 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._sink: StoreSink | None = None
-        self.metrics = Metrics()
+        self.metrics = Metrics(Push.of(self._settings))
+        if self._standing is not None:
+            self.metrics.watch_budgets(self._standing)
 
     def _start(self) -> None:
         with self._starting:
@@ -138,6 +154,8 @@ class Writer:
         try:
             request = finish()
             self.metrics.observe(request)
+            for observe in self.observers:
+                observe(request)
         except Exception:
             log.debug("a request could not be metered", exc_info=True)
             self.metrics.failures.inc()

@@ -8,7 +8,22 @@ import psycopg
 import typer
 from rich.markup import escape
 
-from pipelines.cli import analysis, collect, database, demo, doctor, export, imports, lab, report
+from pipelines.cli import (
+    analysis,
+    billing,
+    budget,
+    collect,
+    database,
+    demo,
+    doctor,
+    export,
+    imports,
+    lab,
+    prices,
+    report,
+    run,
+    scrape,
+)
 from pipelines.cli.common import errors
 from store.errors import GaugebookError
 
@@ -21,11 +36,17 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(doctor.doctor)
+app.command(context_settings=run.SETTINGS)(run.run)
+imports.app.command()(billing.billing)
 app.add_typer(imports.app, name="import")
+collect.app.command("llm-gateway")(scrape.llm_gateway)
 app.add_typer(collect.app, name="collect")
 app.command()(export.export)
 app.command()(analysis.forecast)
 app.command()(analysis.anomalies)
+app.command()(billing.reconcile)
+app.add_typer(prices.app, name="prices")
+app.add_typer(budget.app, name="budget")
 app.add_typer(report.app, name="report")
 app.command()(lab.lab)
 app.add_typer(database.app, name="db")

@@ -10,6 +10,7 @@ import typer
 from collectors.rabbitmq.collect import collect_once, collect_rabbitmq
 from collectors.runner import until_signalled
 from pipelines.cli.common import console
+from pipelines.cli.otlp import otlp
 from store.errors import Unreachable
 from store.migrate import migrate
 from store.settings import load
@@ -17,11 +18,7 @@ from store.settings import load
 log = logging.getLogger(__name__)
 
 app = typer.Typer(no_args_is_help=True, help="Collect from running systems until stopped.")
-
-
-@app.callback()
-def _collect() -> None:
-    """Keep `rabbitmq` a command of its own while it is the only one."""
+app.command()(otlp)
 
 
 @app.command()

@@ -17,7 +17,7 @@ from store.settings import load
 
 app = typer.Typer(no_args_is_help=True, help="Import requests or usage from CSV, JSON lines and Parquet files.")
 
-File = Annotated[Path, typer.Argument(help="A .csv, .jsonl or .ndjson file (also .gz), or a .parquet file.")]
+File = Annotated[Path, typer.Argument(help="A .csv, .json, .jsonl or .ndjson file (also .gz), or a .parquet file.")]
 PresetName = Annotated[str | None, typer.Option("--preset", help="What is known of a public source.")]
 Columns = Annotated[
     list[str] | None, typer.Option("--column", help="FIELD=COLUMN where they differ; FIELD= where the file has none.")
@@ -47,7 +47,8 @@ def llm(
 ) -> None:
     """Import a trace with one row per request. The same file a second time adds nothing.
 
-    Presets: azure-llm-2023, llmperf. Rows in error are left out, and the exit code is then 2.
+    Presets: azure-llm-2023, llmperf, and the exports litellm-spend, langfuse, helicone. Rows in error are left out, and
+    the exit code is then 2. Prompts and answers in an export are not read.
 
     Example: `gaugebook import llm AzureLLMInferenceTrace_code.csv --preset azure-llm-2023 --project code`
 
@@ -106,6 +107,8 @@ def _conclude(file: Path, imported: Imported, *, dry_run: bool) -> None:
     done = "would be imported" if dry_run else "imported"
     line = f"{file.name}: {imported.rows} rows, {imported.written} {done}, {imported.duplicate} duplicate"
     line += f", {imported.rejected} rejected"
+    if imported.skipped:
+        line += f", {imported.skipped} are no requests"
     if not imported.rejected:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
         return

@@ -26,7 +26,7 @@ from tests.people import person
 
 SINCE, UNTIL = datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 3, 5, tzinfo=UTC)
 OURS, HIDDEN = "payments", "hiddenteam"  # the second stands in every text of a row that only others may see
-RAW = ("llm_requests", "llm_usage", "rabbitmq_queues", "rabbitmq_nodes", "rabbitmq_overview")
+RAW = ("llm_requests", "llm_usage", "llm_billed", "rabbitmq_queues", "rabbitmq_nodes", "rabbitmq_overview")
 SIGHTINGS = """
     DO $$
     DECLARE
@@ -124,6 +124,11 @@ def fill(settings: Settings) -> None:
             "INSERT INTO analytics.report_run (run_id, report, slot, parameters) SELECT gen_random_uuid(), %s, now(), '{}'",
             [HIDDEN],
         )
+        connection.execute(
+            "INSERT INTO metrics.llm_billed (ts, width_s, source, reported_at, provider, line_item, cost_usd) "
+            "VALUES ('2025-03-02Z', 86400, 'openai-costs', now(), 'openai', %s, 1)",
+            [HIDDEN],
+        )
         note(connection, "export", HIDDEN)
         connection.execute("INSERT INTO metrics.team_grants VALUES ('somebody_else', %s)", [HIDDEN])
         connection.execute(
@@ -176,6 +181,7 @@ def test_the_owner_sees_what_the_others_must_not(house):
     """The search that the other tests rely on finds hidden rows where they are."""
     seen = sightings(house.owner)
     assert {"metrics.llm_requests", "metrics.llm_metrics_hourly", "analytics.forecasts", "audit.access_log"} <= seen
+    assert {"metrics.llm_billed", "metrics.llm_billed_latest"} <= seen
     assert {"pg_catalog.pg_stats", "metrics.llm_usage_daily_stored", "metrics.team_grants"} <= seen
     assert any(re.search(r"llm_requests_2025_03|_hyper_", name) for name in seen)  # partitions and chunks
 

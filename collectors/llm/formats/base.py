@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
+
+from collectors.llm.usage import Usage
+
+__all__ = ["Answer", "Asked", "Format", "Reader", "Usage"]
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request asks for. `model`: None when the body does not say; `wants_usage`: asks for its stream's usage."""
+    """What a request asks for; None where neither its path nor its body says.
+
+    `wants_usage`: it asks for the usage of its stream. `max_output_tokens`: the most that it lets the model generate,
+    in all answers together where it asks for several. `batch`: it is answered at the price of a batch.
+    """
 
     model: str | None = None
     streamed: bool = False
     wants_usage: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Token counts as a provider reported them; None: not reported.
-
-    `input_tokens` include those read from and written to a cache, `output_tokens` include reasoning.
-    `audio`: some of them are audio tokens, which have prices of their own.
-    """
-
-    input_tokens: int | None = None
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    output_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    audio: bool = False
+    max_output_tokens: int | None = None
+    service_tier: str | None = None
+    batch: bool = False
 
 
 @dataclass(slots=True)
@@ -36,6 +32,8 @@ class Answer:
     """What has been read of a response so far. The `_at` are seconds on the clock that `feed` was given.
 
     `complete`: the provider said that it has finished; a stream without this was cut off.
+    `usage`: of a stream that was cut off it is None, for what had been told by then was not yet the whole.
+    `refused`: `refusal` where the model declined, `content_filter` where a filter stopped it.
     `unread`: events that our own code stumbled over.
     """
 
@@ -48,14 +46,19 @@ class Answer:
     error_type: str | None = None
     finish_reason: str | None = None
     service_tier: str | None = None
+    refused: str | None = None
     complete: bool = False
     unread: int = 0
 
 
 class Reader(Protocol):
-    """Reads one response body as it arrives; any split of the bytes gives the same `answer`."""
+    """Reads one response body as it arrives; any split of the bytes gives the same `answer`.
+
+    `streams`: the body is a stream of events, which tells its end (`Answer.complete`); else it is one document.
+    """
 
     answer: Answer
+    streams: bool
 
     def feed(self, data: bytes, at: float) -> bytes:
         """Take the next bytes, which arrived at `at` (s); return those that the application should see now."""
@@ -67,25 +70,33 @@ class Reader(Protocol):
 
 
 class Format(Protocol):
-    """One provider's way of speaking HTTP."""
+    """One provider's way of speaking HTTP.
 
+    `name`: such as `openai.chat`; `operation`: `chat`, `text_completion`, `embeddings` or `generate_content`;
+    `provider`: whom the format implies where the host says nothing; None: only the host can tell.
+    """
+
+    name: str
     operation: str
+    provider: str | None
 
-    def matches(self, path: str) -> bool:
-        """Whether a POST to this path is a call of this format."""
+    def matches(self, host: str, path: str) -> bool:
+        """Whether a POST to this path (without its query) is a call of this format; `host` is without its port."""
         ...
 
-    def asked(self, body: bytes) -> Asked:
-        """Read a request body; whatever it holds, this does not raise."""
+    def asked(self, path: str, body: bytes) -> Asked:
+        """Read a request; whatever it holds, this does not raise. `body` is empty where it cannot be read."""
         ...
 
     def ask_for_usage(self, body: bytes) -> bytes | None:
-        """The same request, asking for the usage of its stream; None where that cannot be done."""
+        """The same request, asking for the usage of its stream; None where that cannot be done or is not needed."""
         ...
 
-    def reader(self, *, events: bool, hide_usage: bool = False) -> Reader:
+    def reader(self, *, headers: Mapping[str, str], asked: Asked, hide_usage: bool = False) -> Reader:
         """A reader of one response.
 
-        `events`: the body is an event stream; `hide_usage`: keep the usage-only event from the application.
+        `headers`: of the response; `get` with a lower-case name must find them (a mapping that ignores case will do).
+        `hide_usage`: keep the event that carries nothing but usage from the application; only for a stream that
+        `ask_for_usage` has asked, and only one that is not compressed. A body that is no stream ignores it.
         """
         ...

@@ -17,46 +17,41 @@ class Splitter:
     >>> events.feed(b"data: 1\n\ndata: ")
     [b'data: 1\n\n']
     >>> events.feed(b"2\n\n"), events.held
-    ([b'data: 2\n\n'], b'')
+    ([b'data: 2\n\n'], bytearray(b''))
 
     Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
     """
 
     def __init__(self) -> None:
-        self._held = bytearray()
-
-    @property
-    def held(self) -> bytes:
-        """The bytes of the event that has not ended yet."""
-        return bytes(self._held)
+        self.held = bytearray()  # of the event that has not ended yet
 
     def feed(self, data: bytes) -> list[bytes]:
         """The events that `data` completes."""
-        if not self._held and b"\r" not in data and len(data) <= LIMIT_BYTES:
+        if not self.held and b"\r" not in data and len(data) <= LIMIT_BYTES:
             *events, left = data.split(b"\n\n")
             if not left:  # whole events: how nearly every read comes
                 return [event + b"\n\n" for event in events]
-        search_from = max(0, len(self._held) - _LONGEST_BLANK_LINE)
-        self._held += data
+        search_from = max(0, len(self.held) - _LONGEST_BLANK_LINE)
+        self.held += data
         events = []
         start = 0
-        while found := _BLANK_LINE.search(self._held, max(start, search_from)):
+        while found := _BLANK_LINE.search(self.held, max(start, search_from)):
             end = found.end()
-            if end == len(self._held) and self._held[end - 1 : end] == b"\r":
+            if end == len(self.held) and self.held[end - 1 : end] == b"\r":
                 break  # its \n may be the first byte of the next read
-            events.append(bytes(self._held[start:end]))
+            events.append(bytes(self.held[start:end]))
             start = end
-        if len(self._held) - start > LIMIT_BYTES:
-            events.append(bytes(self._held[start:]))
-            start = len(self._held)
+        if len(self.held) - start > LIMIT_BYTES:
+            events.append(bytes(self.held[start:]))
+            start = len(self.held)
         if start:
-            del self._held[:start]
+            del self.held[:start]
         return events
 
     def rest(self) -> bytes:
         """What is left when the stream has ended."""
-        left = self.held
-        self._held.clear()
+        left = bytes(self.held)
+        self.held.clear()
         return left
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.llm.decode import decoder
-from tests.collectors.llm.test_sse import cut
+from tests.collectors.llm.formats.reading import cut
 
 
 def raw_deflate(data):

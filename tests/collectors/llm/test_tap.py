@@ -2,6 +2,8 @@ import asyncio
 import json
 import statistics
 import urllib.request
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -211,10 +213,31 @@ def test_time_to_first_token_is_the_servers(local_llm, metered):
     assert 0 <= statistics.median(late) < 0.030
 
 
+def test_many_threads_and_event_loops(local_llm, metered):
+    def in_a_loop_of_its_own(number):
+        async def calls():
+            async with async_client(local_llm) as api:
+                with llm.attribute(project=f"p{number}"):
+                    await asyncio.gather(*(read(api) for _ in range(5)))
+
+        async def read(api):
+            async for chunk in await api.chat.completions.create(**ASK, stream=True):
+                assert chunk.choices
+
+        asyncio.run(calls())
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(in_a_loop_of_its_own, range(8)))
+    rows = [row for row in metered() if row["error_type"] != "ReadError"]  # the simulator turns some away
+    assert Counter(row["project"] for row in rows) == {f"p{number}": 5 for number in range(8)}
+    assert {(row["status"], row["cost_usd"]) for row in rows} == {("ok", COST)}
+    assert len({row["request_id"] for row in rows}) == 40
+
+
 def test_other_traffic_is_not_touched(local_llm, metered):
     with httpx2.Client() as http:
         assert http.get(local_llm.url + "/models").status_code == 404
-        assert http.post(local_llm.url + "/embeddings", json=ASK).status_code == 404
+        assert http.post(local_llm.url + "/files", json=ASK).status_code == 404
         assert http.get(local_llm.url + "/chat/completions").status_code == 404
     assert metered() == []
 

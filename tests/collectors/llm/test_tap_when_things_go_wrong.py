@@ -147,13 +147,13 @@ def test_without_a_database_calls_go_on(local_llm):
 
 
 def test_a_meter_that_fails_breaks_no_call(tap, local_llm, monkeypatch):
-    monkeypatch.setattr("collectors.llm.formats.openai._read_common", lambda *_: 1 / 0)
+    monkeypatch.setattr("collectors.llm.formats.chunks.read_common", lambda *_: 1 / 0)
     with client(local_llm) as api:
         assert (
             len(list(api.chat.completions.create(**ASK, stream=True))) == 11
         )  # the usage event, too: it could not be read
         assert api.chat.completions.create(**ASK).usage.prompt_tokens == 100
-    monkeypatch.setattr("collectors.llm.tap.Target", None)
+    monkeypatch.setattr("collectors.llm.sending.Target", None)
     with client(local_llm) as api:
         assert api.chat.completions.create(**ASK).usage.prompt_tokens == 100
     assert tap.registry.get_sample_value("llm_metering_failures_total") >= 3

@@ -1,17 +1,22 @@
-import csv
+"""Chat completions and text completions."""
+
 import json
-from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.llm.formats.base import Answer, Asked, Usage
-from collectors.llm.formats.openai import ChatCompletions
-from tests.collectors.llm.test_sse import cut
+from collectors.llm.formats.base import Asked, Usage
+from collectors.llm.formats.openai import ChatCompletions, TextCompletions
+from tests.collectors.llm.formats import reading
+from tests.collectors.llm.formats.reading import cut, read_body, sse, times, untimed
 
 FORMAT = ChatCompletions()
-CHAT = ("/chat/completions", "/v1/completions", "api.writer.com/v1/chat")  # one language, whatever the route is called
+
+
+def read(pieces, **kind):
+    return reading.read(FORMAT, pieces, **kind)
+
 
 STREAM = (
     b"".join(
@@ -29,76 +34,12 @@ STREAM = (
 )
 
 
-def read(pieces, **kind):
-    """Read a body piece by piece; the clock counts the pieces from 1."""
-    reader = FORMAT.reader(**{"events": True, **kind})
-    shown = b"".join(reader.feed(piece, float(at)) for at, piece in enumerate(pieces, start=1))
-    shown += reader.rest(float(len(pieces) + 1))
-    return reader.answer, shown
-
-
-def recorded(data_folder):
-    folder = data_folder / "llm_streams"
-    with (folder / "index.csv").open(newline="") as index:
-        for row in csv.DictReader(index):
-            if row["url"].partition("#")[0].endswith(CHAT):
-                yield row, (folder / row["file"]).read_bytes()
-
-
-def plainly(body):
-    """The last usage, the first id and the model of a stream, read by a loop that knows nothing of ours."""
-    usage, first_id, model = None, None, None
-    for line in body.decode().splitlines():
-        if line.startswith("data: {"):
-            chunk = json.loads(line[6:])
-            usage = chunk.get("usage") or chunk.get("x_groq", {}).get("usage") or usage
-            first_id, model = first_id or chunk["id"], model or chunk["model"]
-    return usage, first_id, model
-
-
-def test_recorded_streams_say_what_a_plain_loop_reads(data_folder):
-    hosts, with_usage = set(), 0
-    for row, body in recorded(data_folder):
-        answer, shown = read([body])
-        usage, first_id, model = plainly(body)
-        assert shown == body, row
-        assert (answer.response_id, answer.model) == (first_id, model), row
-        assert (answer.complete, answer.error_type, answer.first_token_at) == (True, None, 1.0), row
-        if usage is None:
-            assert answer.usage is None, row
-        else:
-            with_usage += 1
-            assert answer.usage is not None, row
-            assert answer.usage.input_tokens == usage["prompt_tokens"], row
-            assert answer.usage.output_tokens == usage["completion_tokens"], row
-            assert answer.usage.cached_tokens == (usage.get("prompt_tokens_details") or {}).get("cached_tokens"), row
-            assert answer.usage.reasoning_tokens == (usage.get("completion_tokens_details") or {}).get(
-                "reasoning_tokens"
-            ), row
-        hosts.add(row["host"])
-    assert len(hosts) == 7
-    assert with_usage == 8
-
-
-@settings(max_examples=25, deadline=None)
-@given(sizes=st.lists(st.integers(1, 400), min_size=1, max_size=8), data=st.data())
-def test_any_split_of_a_recorded_stream_reads_the_same(data_folder, sizes, data):
-    row, body = data.draw(st.sampled_from([(row, body) for row, body in recorded(data_folder) if len(body) < 30_000]))
-    split, shown = read(cut(body, sizes))
-    whole, _ = read([body])
-    assert (untimed(split), shown) == (untimed(whole), body), row
-
-
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=8), st.booleans())
 def test_any_split_reads_and_shows_the_same(sizes, hide):
     split, shown = read(cut(STREAM, sizes), hide_usage=hide)
     whole, shown_whole = read([STREAM], hide_usage=hide)
     assert untimed(split) == untimed(whole)
     assert shown == shown_whole
-
-
-def untimed(answer: Answer):
-    return replace(answer, first_chunk_at=None, first_token_at=None, last_token_at=None)
 
 
 def test_first_chunk_first_token_last_token():
@@ -192,14 +133,14 @@ def test_what_counts_as_a_token(delta):
         ),
         (
             {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"audio_tokens": 5}},
-            Usage(input_tokens=9, output_tokens=2, audio=True),
+            Usage(input_tokens=9, output_tokens=2, input_audio_tokens=5),
         ),
     ],
 )
 def test_usage_as_servers_write_it(reported, usage):
-    body = json.dumps({"choices": [], "usage": reported}).encode()
-    assert read([body], events=False)[0].usage == usage
-    assert read([b"data: " + body + b"\n\n"])[0].usage == usage
+    body = {"choices": [], "usage": reported}
+    assert read_body(FORMAT, body).usage == usage
+    assert read(sse(body))[0].usage == usage
 
 
 def test_the_last_usage_wins_also_beside_choices():
@@ -207,6 +148,7 @@ def test_the_last_usage_wins_also_beside_choices():
         {"choices": [{"delta": {"content": "a"}}], "usage": {"prompt_tokens": 1, "completion_tokens": n}}
         for n in (1, 2, 3)
     ]
+    chunks[-1]["choices"][0]["finish_reason"] = "stop"
     answer, shown = read([b"".join(b"data: " + json.dumps(c).encode() + b"\n\n" for c in chunks)], hide_usage=True)
     assert answer.usage == Usage(input_tokens=1, output_tokens=3)
     assert shown.count(b"data:") == 3
@@ -227,7 +169,7 @@ def test_the_last_usage_wins_also_beside_choices():
     ],
 )
 def test_error_types(body, error_type):
-    assert read([json.dumps(body).encode()], events=False)[0].error_type == error_type
+    assert read_body(FORMAT, body).error_type == error_type
 
 
 @pytest.mark.parametrize(
@@ -235,7 +177,7 @@ def test_error_types(body, error_type):
     [b"", b"<html>", b"[]", b"7", b'"x"', b"[" * 100_000, b"\xff\xfe", b'{"choices": 1, "usage": "x", "id": {}}'],
 )
 def test_rubbish_is_read_as_nothing(body):
-    for answer in (read([body], events=False)[0], read([b"data: " + body + b"\n\n"])[0]):
+    for answer in (read_body(FORMAT, body), read([b"data: " + body + b"\n\n"])[0]):
         assert (answer.usage, answer.response_id, answer.error_type, answer.complete, answer.unread) == (
             None,
             None,
@@ -243,15 +185,15 @@ def test_rubbish_is_read_as_nothing(body):
             False,
             0,
         )
-    assert FORMAT.asked(body) == Asked()
+    assert FORMAT.asked("", body) == Asked()
 
 
 def test_asked():
-    assert FORMAT.asked(b'{"model": "m", "stream": true}') == Asked("m", streamed=True)
-    assert FORMAT.asked(b'{"model": "m", "stream": 1, "stream_options": {"include_usage": true}}') == Asked(
+    assert FORMAT.asked("", b'{"model": "m", "stream": true}') == Asked("m", streamed=True)
+    assert FORMAT.asked("", b'{"model": "m", "stream": 1, "stream_options": {"include_usage": true}}') == Asked(
         "m", wants_usage=True
     )
-    assert FORMAT.asked(b'{"model": "m\\u0000\\ud800"}').model == "m"
+    assert FORMAT.asked("", b'{"model": "m\\u0000\\ud800"}').model == "m"
 
 
 @pytest.mark.parametrize(
@@ -273,3 +215,132 @@ def test_asking_for_usage_changes_nothing_else(body):
 def test_a_request_that_cannot_be_written_again_is_left_alone():
     assert FORMAT.ask_for_usage(b'{"stream_options": {}, "top_p": 1e999}') is None
     assert FORMAT.ask_for_usage(b"not json") is None
+
+
+def test_usage_of_every_token_is_that_of_the_last_only_if_there_is_a_last():
+    chunk = {"choices": [{"delta": {"content": "a"}}], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+    assert read(sse(chunk))[0].usage is None
+    assert read(sse(chunk, b"[DONE]"))[0].usage == Usage(input_tokens=1, output_tokens=1)
+
+
+def choice(delta, reason=None):
+    return {"id": "c", "model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
+
+
+@pytest.mark.parametrize(
+    ("told", "refused"),
+    [
+        ([choice({"refusal": "I"}), choice({"refusal": " won't"}), choice({}, "stop")], "refusal"),
+        ([choice({"content": "a"}), choice({}, "content_filter")], "content_filter"),
+        ([choice({"refusal": ""}), choice({"content": "a", "refusal": None}), choice({}, "stop")], None),
+    ],
+)
+def test_refusals(told, refused):
+    answer, _ = read(sse(*told, b"[DONE]"))
+    assert (answer.refused, answer.complete, answer.error_type) == (refused, True, None)
+    message = {"content": None, "refusal": "no" if refused == "refusal" else None}
+    reason = "content_filter" if refused == "content_filter" else "stop"
+    assert read_body(FORMAT, {"choices": [{"message": message, "finish_reason": reason}]}).refused == refused
+
+
+def test_an_error_in_the_stream():
+    broken = choice({"content": ""}, "error") | {"error": {"code": 502, "message": "Provider disconnected"}}
+    answer, _ = read(sse(choice({"content": "a"}), broken))
+    assert answer.error_type == "http_502"
+    answer, _ = read(sse(choice({"content": "a"}), {"error": {"type": "server_error", "message": "oh"}}))
+    assert (answer.error_type, answer.complete) == ("server_error", False)
+
+
+def test_reasoning_then_text_then_tools_one_event_a_second():
+    call = {"index": 0, "id": "x", "type": "function", "function": {"name": "f", "arguments": ""}}
+    told = [
+        choice({"role": "assistant", "content": ""}),
+        *[choice({"reasoning_content": f"so {n}"}) for n in range(5)],
+        *[choice({"content": f"word {n}"}) for n in range(5)],
+        choice({"tool_calls": [call]}),
+        *[choice({"tool_calls": [{"index": 0, "function": {"arguments": f'{{"{n}'}}]}) for n in range(5)],
+        choice({}, "tool_calls"),
+    ]
+    assert times(read(sse(*told))[0]) == (1.0, 2.0, 17.0)
+
+
+@pytest.mark.parametrize("many", [1, 2, 7])
+def test_several_events_in_one_read(many):
+    told = sse(*[choice({"content": f"word {n}"}) for n in range(20)], choice({}, "stop"), b"[DONE]")
+    pieces = [b"".join(told[at : at + many]) for at in range(0, len(told), many)]
+    answer, shown = read(pieces)
+    assert shown == b"".join(told)
+    assert (answer.last_token_at, answer.complete) == (float(19 // many + 1), True)
+
+
+def test_an_error_that_is_told_as_one_document_where_a_stream_was_expected():
+    body = json.dumps({"error": {"type": "invalid_request_error", "message": "x"}}).encode()
+    for kind in (reading.SSE, ""):
+        answer, shown = read([body], kind=kind)
+        assert (answer.error_type, answer.first_chunk_at, shown) == ("invalid_request_error", None, body)
+
+
+def test_an_answer_whose_head_says_nothing():
+    body = json.dumps({"id": "c", "choices": [{"message": {}, "finish_reason": "stop"}]}).encode()
+    assert read([body], kind="", streamed=False)[0].response_id == "c"
+    assert read(sse(choice({"content": "a"}, "stop")), kind="text/plain")[0].complete
+
+
+@pytest.mark.parametrize(
+    ("request_", "most"),
+    [
+        ({"max_tokens": 5}, 5),
+        ({"max_completion_tokens": 7, "max_tokens": 5}, 7),
+        ({"max_tokens": 5, "n": 3}, 15),
+        ({"max_tokens": None}, None),
+        ({"max_tokens": "5"}, None),
+    ],
+)
+def test_the_most_that_may_be_generated(request_, most):
+    assert FORMAT.asked("/v1/chat/completions", json.dumps(request_).encode()).max_output_tokens == most
+
+
+def test_azure_names_the_model_in_the_path():
+    path = "/openai/deployments/my%20gpt/chat/completions"
+    assert FORMAT.asked(path, b"").model == "my gpt"
+    assert FORMAT.asked(path, b'{"model": "gpt-4o", "service_tier": "flex"}') == Asked("gpt-4o", service_tier="flex")
+
+
+def test_text_completions():
+    form = TextCompletions()
+    told = [{"id": "t", "model": "m", "choices": [{"text": f"w{n}", "finish_reason": None}]} for n in range(5)]
+    end = {"id": "t", "model": "m", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 5}}
+    answer, shown = reading.read(form, sse(*told, end, b"[DONE]"), hide_usage=True)
+    assert (times(answer), answer.usage) == ((1.0, 1.0, 5.0), Usage(input_tokens=3, output_tokens=5))
+    assert shown == b"".join(sse(*told, b"[DONE]"))
+    assert form.ask_for_usage(b"{}") is not None
+
+
+def test_mistral_tells_its_reasoning_as_a_part_of_the_content():
+    told = [
+        choice({"role": "assistant", "content": ""}),
+        *[choice({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": t}]}]}) for t in ("a", "b")],
+        choice({"content": "c"}),
+        choice({"content": ""}, "stop")
+        | {"usage": {"prompt_tokens": 1, "completion_tokens": 2, "num_cached_tokens": 1}},
+    ]
+    answer, _ = read(sse(*told, b"[DONE]"))
+    assert times(answer) == (1.0, 2.0, 4.0)
+    assert answer.usage == Usage(input_tokens=1, cached_tokens=1, output_tokens=2)
+
+
+def test_audio():
+    told = {"prompt_tokens": 9, "completion_tokens": 8}
+    told["prompt_tokens_details"] = {
+        "audio_tokens": 4,
+        "cached_tokens": 3,
+        "cached_tokens_details": {"audio_tokens": 2},
+    }
+    told["completion_tokens_details"] = {"audio_tokens": 6, "reasoning_tokens": 0}
+    usage = read_body(FORMAT, {"choices": [], "usage": told}).usage
+    assert (usage.input_audio_tokens, usage.cached_audio_tokens, usage.output_audio_tokens) == (4, 2, 6)
+
+
+def test_writer_tells_text_alone():
+    answer, _ = reading.read(TextCompletions(), sse({"value": ""}, {"value": "a"}, {"value": "b"}))
+    assert (times(answer), answer.usage, answer.complete, answer.unread) == ((1.0, 2.0, 3.0), None, True, 0)

@@ -4,20 +4,11 @@ from hypothesis import strategies as st
 
 from collectors.llm.formats import sse
 from collectors.llm.formats.sse import Splitter, data_of
+from tests.collectors.llm.formats.reading import cut
 
 PIECES = st.lists(
     st.sampled_from([b"data: x", b"data:", b"\n", b"\r", b"\r\n", b"\n\n", b": ping", b"event: e"]), max_size=30
 )
-
-
-def cut(stream, sizes):
-    """`stream` in pieces of these sizes, over and over."""
-    pieces, at, turn = [], 0, 0
-    while at < len(stream):
-        size = sizes[turn % len(sizes)]
-        pieces.append(stream[at : at + size])
-        at, turn = at + size, turn + 1
-    return pieces
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])

@@ -1,0 +1,1 @@
+"""Gateways: servers that count LLM usage themselves and show it on /metrics. They name no single requests."""
