@@ -1,6 +1,6 @@
 """LLM metering beside OpenLLMetry, OpenInference, OpenLIT and OpenTelemetry's own: CPU, memory, accuracy.
 
-    python benchmarks/metering.py [--only cpu] [--rounds 15] [--json FILE]
+    python benchmarks/metering.py [--only cpu] [--rounds 40] [--json FILE]
 
 All meter the `openai` client against a server of known delays and usage, which runs in a process of its own, as each
 contender does. The peers' environments are made in a temporary folder from benchmarks/peers/*.txt.
@@ -30,7 +30,7 @@ def main() -> None:
     """Measure, print the tables, write the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=PARTS, action="append", help="leave the other parts out")
-    parser.add_argument("--rounds", type=int, default=15, help="of the CPU measurements")
+    parser.add_argument("--rounds", type=int, default=40, help="of the CPU measurements")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     arguments = parser.parse_args()
     parts = arguments.only or PARTS

@@ -43,6 +43,7 @@ class Gate:
                 input_tokens=most_tokens(sending.original),
                 max_output_tokens=asked.max_output_tokens,
                 service_tier=asked.service_tier,
+                answers=_answers(sending.original),
             )
         )
         if answer is None or isinstance(answer, Refusal):

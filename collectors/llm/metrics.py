@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -46,6 +47,18 @@ class Bounded:
         return value
 
 
+class _Children(dict[tuple[str, ...], Any]):
+    """The children of a metric by their labels: to look one up here takes a fraction of `labels()`."""
+
+    def __init__(self, family: Counter | Histogram) -> None:
+        super().__init__()
+        self._family = family
+
+    def __missing__(self, labels: tuple[str, ...]) -> Any:
+        child = self[labels] = self._family.labels(*labels)
+        return child
+
+
 @dataclass(frozen=True, slots=True)
 class BudgetLeft:
     """A budget as it stands: what it allows in its period, and what is left of that (USD)."""
@@ -75,21 +88,24 @@ class Metrics:
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(name, text, labels, registry=registry)
 
-        def latency(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
-            return Histogram(name, text, ("provider", "model"), buckets=buckets, registry=registry)
+        def by(name: str, text: str, *labels: str) -> _Children:
+            return _Children(counter(name, text, *labels))
 
-        self.requests = counter("llm_requests_total", "LLM requests by how they ended.", *_WHO, "status")
-        self.errors = counter("llm_errors_total", "LLM requests that failed.", *_WHO, "error_type")
-        self.tokens = counter("llm_tokens_total", "Tokens as reported; some kinds are parts of others.", *_WHO, "kind")
-        self.cost = counter("llm_cost_usd_total", "Cost of the requests that have a price.", *_WHO)
-        self.unpriced = counter("llm_unpriced_requests_total", "Requests that ended well and have no price.", *_WHO)
-        self.ttft = latency(
+        def latency(name: str, text: str, buckets: tuple[float, ...]) -> _Children:
+            return _Children(Histogram(name, text, ("provider", "model"), buckets=buckets, registry=registry))
+
+        self._requests = by("llm_requests_total", "LLM requests by how they ended.", *_WHO, "status")
+        self._errors = by("llm_errors_total", "LLM requests that failed.", *_WHO, "error_type")
+        self._tokens = by("llm_tokens_total", "Tokens as reported; some kinds are parts of others.", *_WHO, "kind")
+        self._cost = by("llm_cost_usd_total", "Cost of the requests that have a price.", *_WHO)
+        self._unpriced = by("llm_unpriced_requests_total", "Requests that ended well and have no price.", *_WHO)
+        self._ttft = latency(
             "llm_time_to_first_token_seconds", "Seconds to the first real token of a stream.", TTFT_BUCKETS
         )
-        self.duration = latency(
+        self._duration = latency(
             "llm_request_duration_seconds", "Seconds from sending to the last byte.", DURATION_BUCKETS
         )
-        self.tpot = latency(
+        self._tpot = latency(
             "llm_time_per_output_token_seconds", "Seconds per token of a stream after its first.", TPOT_BUCKETS
         )
         self.failures = counter("llm_metering_failures_total", "Errors inside the meter; the calls themselves went on.")
@@ -149,17 +165,17 @@ class Metrics:
             bounded["project"](request.project),
         )
         error = bounded["error_type"](request.error_type or "unnamed") if request.status == "error" else None
-        self.requests.labels(*who, request.status).inc()
+        self._requests[(*who, request.status)].inc()
         if error:
-            self.errors.labels(*who, error).inc()
+            self._errors[(*who, error)].inc()
         for kind in ("input", "cached", "cache_write", "output", "reasoning"):
             tokens = getattr(request, f"{kind}_tokens")
             if tokens:
-                self.tokens.labels(*who, kind).inc(tokens)
+                self._tokens[(*who, kind)].inc(tokens)
         if request.cost_usd is not None:
-            self.cost.labels(*who).inc(float(request.cost_usd))
+            self._cost[who].inc(float(request.cost_usd))
         elif request.status == "ok":
-            self.unpriced.labels(*who).inc()
+            self._unpriced[who].inc()
         if not error:
             self._observe_latencies(request, *who[:2])
         if self.push is not None:
@@ -167,11 +183,11 @@ class Metrics:
 
     def _observe_latencies(self, request: Request, provider: str, model: str) -> None:
         if request.ttft_s is not None:
-            self.ttft.labels(provider, model).observe(request.ttft_s)
+            self._ttft[provider, model].observe(request.ttft_s)
         if request.output_tokens_per_s:
-            self.tpot.labels(provider, model).observe(1 / request.output_tokens_per_s)
+            self._tpot[provider, model].observe(1 / request.output_tokens_per_s)
         if request.status == "ok" and request.duration_s is not None:
-            self.duration.labels(provider, model).observe(request.duration_s)
+            self._duration[provider, model].observe(request.duration_s)
 
 
 class _BudgetGauges:

@@ -28,7 +28,11 @@ def part(source: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     >>> part({"a": None, "b": {"c": 1}}, "a", "b")
     {'c': 1}
     """
-    return next((value for key in keys if isinstance(value := source.get(key), dict)), {})
+    for key in keys:
+        value = source.get(key)
+        if isinstance(value, dict):
+            return value
+    return {}
 
 
 def parts(source: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
@@ -45,9 +49,11 @@ def count(source: Mapping[str, Any], *keys: str) -> int | None:
     """
     for key in keys:
         value = source.get(key)
-        if isinstance(value, float) and value.is_integer():
+        if value is None:
+            continue
+        if type(value) is float and value.is_integer():
             value = int(value)
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST:
+        if type(value) is int and 0 <= value <= _LARGEST:  # True is an int, too
             return value
     return None
 
