@@ -65,6 +65,7 @@ class Call:
     error_type: str | None = None
     _budget: str | None = None
     _reader: Reader | None = None
+    _read: bool = False  # to its end
     _decode: Decoder = bytes
     _input_guess: int | None = None
     _generated: Generated | None = None
@@ -93,7 +94,10 @@ class Call:
         """The head of the response has arrived."""
         with self.meter.guard:
             self.http_status = status
-            self.request_id = name(next(filter(None, map(headers.get, _IDS)), None))
+            for header in _IDS:
+                if header in headers:
+                    self.request_id = name(headers[header])
+                    break
             decode = decoder(headers.get("content-encoding", ""))
             hide = self.hides and status < 400 and decode is bytes
             self.hides = False
@@ -120,7 +124,11 @@ class Call:
         if self.ended is not None:
             return b""
         self.ended = perf_counter()
+        if error is None and self._reader is not None and not self._reader.streams:
+            self._submit()  # the document is read with the row, and not in the application's time
+            return b""
         left = self._held()
+        self._read = True
         answer = self._answer()
         if answer.complete and not answer.error_type:
             pass  # the whole answer was there, whatever happened to the connection afterwards
@@ -142,7 +150,11 @@ class Call:
         """The finished row; looks up the price, so not for the caller's own time."""
         owed = None
         try:
+            if not self._read:
+                self._held()
             answer = self._answer()
+            if answer.unread:
+                self.meter.failed(answer.unread)
             usage, source = self._usage(answer)
             cost = self._price((answer.model, self.asked.model), usage, answer.service_tier)
             owed = self._owed(answer, cost)
@@ -248,8 +260,6 @@ class Call:
 
     def _submit(self) -> None:
         with self.meter.guard:
-            if unread := self._answer().unread:
-                self.meter.failed(unread)
             if not self.meter.writer.submit(self.row) and self.settle is not None:
                 self.settle(None)
 

@@ -119,11 +119,11 @@ def _begin(sender: Sender, request: Any) -> Sending | None:
         form = sender.form(request.method, url.host, path)
         if form is None:
             return None
-        raw = {key.lower(): value for key, value in request.headers.raw}
-        names = _TOLD & raw.keys()
-        if _OURS in b" ".join(raw):  # rarely: cheaper than to look at each
-            names |= {name for name in raw if name.startswith(_OURS)}
-        headers = {name.decode("latin-1"): raw[name].decode("latin-1") for name in names}
+        headers = {}
+        for key, value in request.headers.raw:
+            lower = key.lower()
+            if lower in _TOLD or lower.startswith(_OURS):
+                headers[lower.decode("latin-1")] = value.decode("latin-1")
         body = getattr(request, "_content", b"")  # not there where the body is itself a stream
         return sender.begin(form, url.scheme, url.netloc.decode("ascii", "replace"), path, headers, body)
     return None
@@ -131,7 +131,9 @@ def _begin(sender: Sender, request: Any) -> Sending | None:
 
 def _relayed(response: Any, sending: Sending, body: type) -> Any:
     """The response, whose body passes by the call."""
-    sending.answered(response.status_code, response.headers)
+    # A dictionary, for httpx goes through all its headers to find one.
+    headers = {key.lower().decode("latin-1"): value.decode("latin-1") for key, value in response.headers.raw}
+    sending.answered(response.status_code, headers)
     if sending.call.hides:
         response.headers.pop("content-length", None)
     response.stream = body(response.stream, sending.call)

@@ -109,7 +109,7 @@ class Sender:
                 body = b""
             asked = form.asked(path, body)
             target = Target(f"{scheme}://{netloc}{path}", netloc)
-            ours = any(key.startswith(HEADER) for key in headers)
+            ours = HEADER in " ".join(headers)
             call = self.meter.begin(
                 form,
                 target,

@@ -84,6 +84,7 @@ class Writer:
             return self._queue.empty()
         spooled = threading.Event()
         self._queue.put(spooled)
+        self._hurry.set()
         return spooled.wait(timeout_s) and (self._sink is None or self._sink.flush(max(0.0, end - time.monotonic())))
 
     def close(self, timeout_s: float = EXIT_S) -> None:
@@ -95,6 +96,7 @@ class Writer:
         if self._thread is not None:
             end = time.monotonic() + timeout_s
             self._queue.put(None)
+            self._hurry.set()
             self._thread.join(timeout_s)
             if self._sink is not None:
                 self._sink.close(max(0.0, end - time.monotonic()))
@@ -104,6 +106,7 @@ class Writer:
     def after_fork(self) -> None:
         # A simple queue may be used from __del__, which can run at any moment in any thread.
         self._queue: queue.SimpleQueue[Finish | threading.Event | None] = queue.SimpleQueue()
+        self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._sink: StoreSink | None = None
@@ -134,21 +137,24 @@ class Writer:
                 event.set()
 
     def _gather(self, rows: list[Request], spooled: list[threading.Event]) -> bool:
-        """Take rows from the queue until it is time to spool them; False where they are the last."""
-        until = None
-        while len(rows) < self._batch_rows:
-            try:
-                item = self._queue.get(timeout=None if until is None else max(0.0, until - time.monotonic()))
-            except queue.Empty:
-                break
-            if item is None:
-                return False
+        """Take rows from the queue when it is time to spool them; False where they are the last."""
+        item = self._queue.get()
+        if item is not None and not isinstance(item, threading.Event):
+            # To wait for each row would wake this thread for each call, in the middle of the application's work.
+            self._hurry.wait(self._batch_s)
+            self._hurry.clear()
+        while item is not None:
             if isinstance(item, threading.Event):
                 spooled.append(item)
-                break
-            until = until or time.monotonic() + self._batch_s
+                return True
             self._finish(item, rows)
-        return True
+            if len(rows) >= self._batch_rows:
+                return True
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                return True
+        return False
 
     def _finish(self, finish: Finish, rows: list[Request]) -> None:
         try:

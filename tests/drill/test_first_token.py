@@ -18,7 +18,7 @@ pytestmark = [
 ]
 
 STREAMS = 200
-AT_ONCE = 4
+AT_ONCE = 2
 MEDIAN_S, WORST_S = 0.010, 0.030
 WAYS = ways(api for api in APIS if api.streams)
 

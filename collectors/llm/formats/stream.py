@@ -62,6 +62,8 @@ ReadBody = Callable[[dict[str, Any], Answer], None]
 def streams(headers: Mapping[str, str], asked: Asked) -> bool:
     """Whether a response is a stream: its media type says so, or the request did and the media type is of no use."""
     kind = (headers.get("content-type") or "").lower()
+    if kind.startswith("application/json"):  # nearly always
+        return False
     return any(name in kind for name in _STREAMS) or (asked.streamed and "json" not in kind and "html" not in kind)
 
 

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pydantic_core import from_json
+
 from collectors.llm.clean import identifier
 
 _LARGEST: Final = 2**63 - 1
@@ -14,9 +16,12 @@ _LARGEST: Final = 2**63 - 1
 def document(text: bytes) -> dict[str, Any]:
     """The JSON object in `text`; empty where there is none. A list with one object in it counts as that object."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
+        value = from_json(text)
+    except ValueError:
+        try:
+            value = json.loads(text)  # which takes half of a surrogate pair, as servers write it that cut a text
+        except (ValueError, RecursionError):
+            return {}
     if isinstance(value, list) and len(value) == 1:
         value = value[0]  # how Gemini wraps its errors
     return value if isinstance(value, dict) else {}

@@ -10,9 +10,9 @@ from tests.llm_calls import first_token_errors, rows_by_project, ways
 from tests.llm_clients import APIS
 from tests.llm_server import LLMServer
 
-STREAMS = 10
-AT_ONCE = 5
-APART_S = 0.06  # a role, then reasoning, then text, then tool calls
+STREAMS = 6
+AT_ONCE = 2
+APART_S = 0.08  # a role, then reasoning, then text, then tool calls
 MEDIAN_S = 0.010
 WAYS = ways(api for api in APIS if api.streams)
 
