@@ -46,7 +46,9 @@ HEAD = """\
 Every line is calls through the provider's own client to a local server that answers in the provider's format, with known
 usage and known delays: a chunk with a role and nothing else at 0.1 s, reasoning from 0.3 s, text from 0.5 s. **right**: the
 row says what the server did: tokens exactly, the time to the first token within 10 ms (median of {streams}); -: the provider's
-format does not tell it, or nothing is streamed. Made by `python -m tests.compatibility`.
+format does not tell it, or nothing is streamed. The first call of a process is left out, for clients build their types on
+it and read late; a line that is not right is tried up to {turns} times, for the time of a busy machine is not the tap's.
+Made by `python -m tests.compatibility`.
 
 | client | API | | | tokens | cached | written to cache | reasoning | first token |
 |---|---|---|---|---|---|---|---|---|
@@ -87,7 +89,7 @@ def page() -> str:
         finally:
             llm.uninstall()
             database.stop()
-    return HEAD.format(streams=STREAMS) + "".join(lines)
+    return HEAD.format(streams=STREAMS, turns=TURNS) + "".join(lines)
 
 
 def line(way: Way, tap: llm.Tap, settings: Settings, server: LLMServer, streamed: bool) -> list[str]:
