@@ -1,5 +1,6 @@
--- Tokens by what decides a price, to work out what other rates would have cost: the requests, summed up where they are alike in
--- time (quarters of an hour) and size; of days whose raw rows are gone, the days, which do not know how large a request was.
+-- Tokens by what decides a price, to work out what other rates would have cost.
+-- The requests, summed up where they are alike in time (quarters of an hour) and size; of days whose raw rows are gone, the days, which
+-- do not know how large a request was.
 --   :since, :until           timestamptz  whole days from, to (half-open)
 --   :sizes                   int[]        input tokens from which on a request is in the next class
 --   :provider, :model        text         what was used, null: any; a model may be a pattern of LIKE

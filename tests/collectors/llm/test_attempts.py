@@ -71,7 +71,9 @@ def test_retries_that_nobody_announces(local_llm, watched):
 
 
 def test_the_other_clients(watched):
-    answer = [b"HTTP/1.1 503 No\r\nContent-Length: 2\r\nRetry-After: 0\r\nretry-after-ms: 1\r\n\r\n{}"]
+    answer = [
+        b"HTTP/1.1 503 No\r\nContent-Length: 2\r\nConnection: close\r\nRetry-After: 0\r\nretry-after-ms: 1\r\n\r\n{}"
+    ]
     said = [{"role": "user", "content": "hi"}]
     with answering(answer) as (url, seen):
         with pytest.raises(openai.APIStatusError), openai.OpenAI(base_url=url, api_key="none", max_retries=1) as api:

@@ -1,3 +1,4 @@
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -13,7 +14,9 @@ from tests.collectors.llm.test_tap import ASK, client
 
 @pytest.fixture(scope="module")
 def shell():
-    return start_ipython()
+    main = sys.modules["__main__"]
+    yield start_ipython()
+    sys.modules["__main__"] = main  # IPython puts its own there
 
 
 @pytest.fixture
