@@ -54,6 +54,11 @@ class Meter:
             call.guess(asked_tokens(body))
         return call
 
+    def stumbled(self, error: Exception) -> None:
+        """Count an error of our own, and go on."""
+        log.debug("metering failed", exc_info=error)
+        self.failed()
+
     def failed(self, count: int = 1) -> None:
         """Count errors of our own."""
         self.writer.metrics.failures.inc(count)
@@ -71,6 +76,5 @@ class Guard:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
         if not isinstance(error, Exception):
             return False
-        log.debug("metering failed", exc_info=error)
-        self._meter.failed()
+        self._meter.stumbled(error)
         return True
