@@ -1,6 +1,5 @@
 import polars as pl
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from analytics import quality, show
@@ -18,13 +17,6 @@ ROWS = pl.DataFrame(
         "unmetered": 0,
     }
 )
-
-
-@pytest.fixture
-def shell():
-    made = InteractiveShell.instance()
-    yield made
-    InteractiveShell.clear_instance()
 
 
 def shown(*parts, **options):

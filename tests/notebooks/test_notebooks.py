@@ -2,7 +2,6 @@
 
 import plotly.io as pio
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from pipelines.notebooks import cells, folder
@@ -41,11 +40,10 @@ STATES = {
 
 
 @pytest.fixture
-def run(store, monkeypatch):
+def run(store, shell, monkeypatch):
     """Run a notebook's cells with parameters; returns what they displayed."""
     monkeypatch.setenv("GAUGEBOOK_DSN", store.dsn.get_secret_value())
     monkeypatch.setattr(pio.renderers, "default", "plotly_mimetype")
-    shell = InteractiveShell.instance()
 
     def call(notebook, **parameters):
         shell.reset()
@@ -62,8 +60,7 @@ def run(store, monkeypatch):
                 shell.user_ns.update(parameters)
         return shown
 
-    yield call
-    InteractiveShell.clear_instance()
+    return call
 
 
 def charts(shown):
