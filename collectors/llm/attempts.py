@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from contextvars import ContextVar
 
 _RETRYABLE = frozenset({408, 409, 425, 429})  # and every 5xx: what clients send again
@@ -12,7 +12,7 @@ _AWS = re.compile(r"attempt=(\d{1,4})")
 _failed: ContextVar[tuple[int, int] | None] = ContextVar("gaugebook_llm_failed", default=None)
 
 
-def attempt(headers: Mapping[str, str], url: str, body: bytes) -> int:
+def attempt(headers: Mapping[str, str], target: Hashable, body: bytes) -> int:
     """The number of this attempt, from 1.
 
     The clients made by Stainless (openai, anthropic, groq) and botocore say it in a header. For the others: one more
@@ -20,22 +20,23 @@ def attempt(headers: Mapping[str, str], url: str, body: bytes) -> int:
 
     Args:
         headers: of the request, by lower-case name.
-        url: where it goes.
+        target: where it goes.
         body: what is about to be sent; an empty one is never the same as another.
     """
     retries = headers.get("x-stainless-retry-count")
     if retries is not None and retries.isdecimal():
         return int(retries[:4]) + 1
-    told = _AWS.search(headers.get("amz-sdk-request", ""))
-    if told:
-        return int(told[1])
+    if "amz-sdk-request" in headers:
+        told = _AWS.search(headers["amz-sdk-request"])
+        if told:
+            return int(told[1])
     last = _failed.get()
-    return last[1] + 1 if last is not None and body and last[0] == hash((url, body)) else 1
+    return last[1] + 1 if last is not None and body and last[0] == hash((target, body)) else 1
 
 
-def failed(url: str, body: bytes, number: int) -> None:
+def failed(target: Hashable, body: bytes, number: int) -> None:
     """Remember, in this context, that this attempt has failed. Of the body no more than a hash is kept."""
-    _failed.set((hash((url, body)), number))
+    _failed.set((hash((target, body)), number))
 
 
 def done() -> None:

@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from time import perf_counter
+from time import perf_counter, time
 from typing import TYPE_CHECKING
 
 from collectors.llm.attribution import Owner
 from collectors.llm.clean import name
 from collectors.llm.decode import Decoder, decoder
 from collectors.llm.estimate import Generated, tokens
-from collectors.llm.formats.base import Answer, Asked, Format, Reader, Usage
+from collectors.llm.formats.base import Answer, Asked, Reader, Usage
 from collectors.llm.prices import UNKNOWN, Price, price
-from collectors.llm.providers import OTHER, provider
 from collectors.llm.record import Request, Status, UsageSource
+from collectors.llm.target import Target
 
 if TYPE_CHECKING:
     from collectors.llm.meter import Meter
@@ -29,52 +29,60 @@ _PARTS = ("cache_write_1h_tokens", "input_audio_tokens", "cached_audio_tokens", 
 _IDS = ("x-request-id", "request-id", "x-amzn-requestid")  # the last two: Anthropic, Bedrock
 
 Settle = Callable[[Decimal | None], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a call goes: its address without the query, and host and port as `host[:port]`."""
-
-    url: str
-    netloc: str
+_NOT_STREAMED = Asked()
+_TOGETHER = 8  # pieces of a stream that are read at once: one by one each would find the caches cold
+_SMALL = 1024  # bytes of a piece that may wait for the next
 
 
 @dataclass(slots=True, eq=False)
 class Call:
     """One request from the moment it is sent. Its methods never raise; it ends once, and then hands over its row.
 
+    `body`: of the request, until that was parsed; empty where it cannot be read.
     `hides`: the application must not see the event that carries nothing but usage, for we asked for it.
     `settle`: tells a budget what the call has cost (USD; None: nobody knows).
     """
 
     meter: Meter
-    form: Format
     target: Target
-    asked: Asked
+    body: bytes
     owner: Owner
     attempt: int = 1
     hides: bool = False
     settle: Settle | None = None
     sent: bool = True
-    ts: datetime = field(default_factory=lambda: datetime.now(UTC))
+    sent_at: float = field(default_factory=time)  # on the clock of the world, and of this machine
     started: float = field(default_factory=perf_counter)
     ended: float | None = None
     http_status: int | None = None
     request_id: str | None = None
     status: Status = "ok"
     error_type: str | None = None
+    _asked: Asked | None = None
     _budget: str | None = None
     _reader: Reader | None = None
+    _unread: list[tuple[bytes, float]] = field(default_factory=list)  # pieces of a stream, and when they came
     _read: bool = False  # to its end
     _decode: Decoder = bytes
     _input_guess: int | None = None
     _generated: Generated | None = None
 
     @property
-    def provider(self) -> str:
-        """Who is called, as a label."""
-        named = provider(self.target.url, self.target.netloc, self.meter.providers)
-        return self.form.provider if named == OTHER and self.form.provider else named
+    def ts(self) -> datetime:
+        """When it was sent, UTC."""
+        return datetime.fromtimestamp(self.sent_at, UTC)
+
+    @property
+    def asked(self) -> Asked:
+        """What the request asks for. It is parsed when it is first looked at: as a rule after the call."""
+        if self._asked is None:
+            self._asked, self.body = self.target.form.asked(self.target.path, self.body), b""
+        return self._asked
+
+    @property
+    def may_stream(self) -> bool:
+        """Whether the request may ask for a stream, as far as that is seen without parsing it."""
+        return b'"stream"' in self.body or "stream" in self.target.path
 
     def guess(self, input_tokens: int) -> None:
         """Estimate what is not reported; the input has about so many tokens."""
@@ -82,7 +90,7 @@ class Call:
 
     def restart(self) -> None:
         """It is sent now, and not when it began."""
-        self.ts, self.started, self.sent = datetime.now(UTC), perf_counter(), True
+        self.sent_at, self.started, self.sent = time(), perf_counter(), True
 
     def deny(self, budget: str, status: int) -> None:
         """It is not sent at all, for this budget is spent; the application is told so with this status."""
@@ -92,22 +100,42 @@ class Call:
 
     def answered(self, status: int, headers: Mapping[str, str]) -> None:
         """The head of the response has arrived."""
-        with self.meter.guard:
+        hide, self.hides = self.hides, False
+        try:
             self.http_status = status
             for header in _IDS:
                 if header in headers:
-                    self.request_id = name(headers[header])
+                    self.request_id = headers[header]
                     break
-            decode = decoder(headers.get("content-encoding", ""))
-            hide = self.hides and status < 400 and decode is bytes
-            self.hides = False
-            if decode is not None:
-                self._decode = decode
-                self._reader = self.form.reader(headers=headers, asked=self.asked, hide_usage=hide)
-                self.hides = hide and self._reader.streams
+            encoding = headers.get("content-encoding")
+            decode = decoder(encoding) if encoding else bytes
+            if decode is None:
+                return
+            hide = hide and status < 400 and decode is bytes
+            json = headers.get("content-type", "").startswith("application/json")
+            asked = _NOT_STREAMED if json and self._asked is None and not self.may_stream else self.asked
+            self._decode = decode
+            self._reader = self.target.form.reader(headers=headers, asked=asked, hide_usage=hide)
+            self.hides = hide and self._reader.streams
+        except Exception as error:  # noqa: BLE001
+            self.meter.stumbled(error)
 
     def feed(self, chunk: bytes) -> bytes:
         """Take in a piece of the body; return what the application should see of it now."""
+        if self.hides:
+            return self._read_piece(chunk, perf_counter())
+        self._unread.append((chunk, perf_counter()))
+        if len(self._unread) >= _TOGETHER or len(chunk) > _SMALL:
+            self._catch_up()
+        return chunk
+
+    def _catch_up(self) -> None:
+        """Read the pieces that have waited."""
+        unread, self._unread = self._unread, []
+        for chunk, at in unread:
+            self._read_piece(chunk, at)
+
+    def _read_piece(self, chunk: bytes, at: float) -> bytes:
         reader = self._reader
         if reader is None:
             return chunk
@@ -115,7 +143,7 @@ class Call:
             data = chunk if self._decode is bytes else self._decode(chunk)
             if self._generated is not None:
                 self._generated.feed(data)
-            shown = reader.feed(data, perf_counter())
+            shown = reader.feed(data, at)
             return shown if self.hides else chunk
         except Exception as error:  # noqa: BLE001
             self.meter.stumbled(error)
@@ -159,23 +187,24 @@ class Call:
             if answer.unread:
                 self.meter.failed(answer.unread)
             usage, source = self._usage(answer)
-            cost = self._price((answer.model, self.asked.model), usage, answer.service_tier)
+            provider = self.meter.provider(self.target)
+            cost = self._price(provider, (answer.model, self.asked.model), usage, answer.service_tier)
             owed = self._owed(answer, cost)
-            return self._row(answer, usage, source, cost)
+            return self._row(provider, answer, usage, source, cost)
         finally:
             if self.settle is not None:
                 self.settle(owed)
 
-    def _row(self, answer: Answer, usage: Usage, source: UsageSource, cost: Price) -> Request:
+    def _row(self, provider: str, answer: Answer, usage: Usage, source: UsageSource, cost: Price) -> Request:
         status, error_type = self._outcome(answer)
         ended = self.started if self.ended is None else self.ended
         return Request(
             ts=self.ts,
-            request_id=answer.response_id or self.request_id or str(uuid.uuid4()),
-            provider=self.provider,
+            request_id=answer.response_id or name(self.request_id) or str(uuid.uuid4()),
+            provider=provider,
             model=self.asked.model or answer.model or "unknown",
             response_model=answer.model,
-            operation=self.form.operation,
+            operation=self.target.form.operation,
             team=self.owner.team or "unassigned",
             project=self.owner.project or "unassigned",
             environment=self.owner.environment or "default",
@@ -239,10 +268,10 @@ class Call:
             return Decimal(0) if not self.sent or (self.error_type or "").startswith(_NOT_SENT) else None
         return Decimal(0) if self.http_status >= 400 else None
 
-    def _price(self, models: tuple[str | None, ...], usage: Usage, tier: str | None) -> Price:
+    def _price(self, provider: str, models: tuple[str | None, ...], usage: Usage, tier: str | None) -> Price:
         for model in filter(None, models):
             found = price(
-                provider=self.provider, model=model, ts=self.ts, usage=usage, service_tier=tier, batch=self.asked.batch
+                provider=provider, model=model, ts=self.ts, usage=usage, service_tier=tier, batch=self.asked.batch
             )
             if found.cost_usd is not None:
                 return found
@@ -255,6 +284,8 @@ class Call:
         return None if at is None or (self.http_status or 0) >= 400 else at - self.started
 
     def _held(self) -> bytes:
+        if self._unread:
+            self._catch_up()
         if self._reader is not None:
             with self.meter.guard:
                 left = self._reader.rest(perf_counter())
@@ -262,9 +293,11 @@ class Call:
         return b""
 
     def _submit(self) -> None:
-        with self.meter.guard:
+        try:
             if not self.meter.writer.submit(self.row) and self.settle is not None:
                 self.settle(None)
+        except Exception as error:  # noqa: BLE001
+            self.meter.stumbled(error)
 
 
 def _rate(answer: Answer, usage: Usage) -> float | None:

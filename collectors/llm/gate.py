@@ -33,9 +33,10 @@ class Gate:
         """
         call = sending.call
         asked, owner = call.asked, call.owner
+        provider = call.meter.provider(call.target)
         answer = self._budgets.reserve(
             Ask(
-                provider=call.provider,
+                provider=provider,
                 model=asked.model or "unknown",
                 team=owner.team or "unassigned",
                 project=owner.project or "unassigned",
@@ -50,7 +51,7 @@ class Gate:
             return answer
         if answer.max_output_tokens is not None:
             ceiling = answer.max_output_tokens // _answers(sending.original)
-            sending.plain = lowered(sending.original, call.form.name, call.provider, ceiling) if may_change else None
+            sending.plain = lowered(sending.original, call.target.form.name, provider, ceiling) if may_change else None
             if sending.plain is None:  # it would be sent as it is, and may cost more than is left
                 self._budgets.settle(answer, Decimal(0))
                 return self._no_room(answer)

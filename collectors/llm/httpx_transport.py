@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from collectors.llm.attribution import HEADER
 from collectors.llm.patches import Patch, put
 from collectors.llm.relay import AsyncRelay, Relay, Replay
 from collectors.llm.sending import REFUSALS, TOLD, Denied, Sender, Sending
+from collectors.llm.target import target
 
 MODULES = ("httpx2", "httpx")  # openai 3 and anthropic 2 use the first, what came before them the second
 Current = Callable[[], Sender | None]
 
 _OURS = HEADER.encode()
-_TOLD = frozenset(name.encode() for name in TOLD)
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"accept-encoding"})
 
 
@@ -58,14 +59,14 @@ def _sync(
                 return _answer(response_class, denied)
             sending.call.restart()
         try:
-            response = original(self, _changed(sender, request, sending))
+            response = original(self, _changed(sender, request, sending) if sending.changed else request)
             if sending.asking is not None and response.status_code in REFUSALS:
                 stream = response.stream
                 pieces = list(stream)
                 stream.close()
                 response.stream = Replay(pieces)
                 if sender.refused(sending, b"".join(pieces)):
-                    response = original(self, _changed(sender, request, sending))
+                    response = original(self, _changed(sender, request, sending) if sending.changed else request)
         except BaseException as error:
             sending.failed(error)
             raise
@@ -90,14 +91,14 @@ def _async(
                 if denied is not None:
                     return _answer(response_class, denied)
                 sending.call.restart()
-            response = await original(self, _changed(sender, request, sending))
+            response = await original(self, _changed(sender, request, sending) if sending.changed else request)
             if sending.asking is not None and response.status_code in REFUSALS:
                 stream = response.stream
                 pieces = [piece async for piece in stream]
                 await stream.aclose()
                 response.stream = Replay(pieces)
                 if sender.refused(sending, b"".join(pieces)):
-                    response = await original(self, _changed(sender, request, sending))
+                    response = await original(self, _changed(sender, request, sending) if sending.changed else request)
         except BaseException as error:
             sending.failed(error)
             raise
@@ -113,26 +114,38 @@ async def _in_a_thread(admit: Callable[[Sending], Denied | None], sending: Sendi
 
 
 def _begin(sender: Sender, request: Any) -> Sending | None:
-    with sender.meter.guard:
+    if request.method != "POST":
+        return None
+    try:
         url = request.url
-        path = url.raw_path.partition(b"?")[0].decode("ascii", "replace")
-        form = sender.form(request.method, url.host, path)
-        if form is None:
+        path, _, _ = url.raw_path.partition(b"?")
+        there = target(url.scheme, url.netloc.decode("ascii", "replace"), path.decode("ascii", "replace"))
+        if there is None:
             return None
-        headers = {}
-        for key, value in request.headers.raw:
-            lower = key.lower()
-            if lower in _TOLD or lower.startswith(_OURS):
-                headers[lower.decode("latin-1")] = value.decode("latin-1")
+        headers = {told: value.decode("latin-1") for key, value in request.headers.raw if (told := _told(key))}
         body = getattr(request, "_content", b"")  # not there where the body is itself a stream
-        return sender.begin(form, url.scheme, url.netloc.decode("ascii", "replace"), path, headers, body)
-    return None
+    except Exception as error:  # noqa: BLE001 - a call is never broken by its measurement
+        sender.meter.stumbled(error)
+        return None
+    return sender.begin(there, headers, body)
+
+
+@lru_cache(maxsize=1024)
+def _told(header: bytes) -> str:
+    """The name of a request's header that we read, in lower case; empty for all others."""
+    lower = header.lower().decode("latin-1")
+    return lower if lower in TOLD or lower.startswith(HEADER) else ""
+
+
+@lru_cache(maxsize=1024)
+def _name(header: bytes) -> str:
+    return header.lower().decode("latin-1")
 
 
 def _relayed(response: Any, sending: Sending, body: type) -> Any:
     """The response, whose body passes by the call."""
     # A dictionary, for httpx goes through all its headers to find one.
-    headers = {key.lower().decode("latin-1"): value.decode("latin-1") for key, value in response.headers.raw}
+    headers = {_name(key): value.decode("latin-1") for key, value in response.headers.raw}
     sending.answered(response.status_code, headers)
     if sending.call.hides:
         response.headers.pop("content-length", None)
@@ -148,8 +161,6 @@ def _changed(sender: Sender, request: Any, sending: Sending) -> Any:
     """The request as it is to go out. Where a stream was asked for its usage, it refuses compression: only a plain
     stream can lose its last event.
     """
-    if not sending.changed:
-        return request
     with sender.meter.guard:
         raw = request.headers.raw
         if sending.strips:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import lru_cache
 from types import TracebackType
 
 from collectors.llm.attribution import NOBODY, Owner, current
-from collectors.llm.call import Call, Target
+from collectors.llm.call import Call
 from collectors.llm.estimate import asked_tokens
-from collectors.llm.formats.base import Asked, Format
+from collectors.llm.providers import OTHER, provider
+from collectors.llm.target import Target
 from collectors.llm.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -17,6 +19,8 @@ log = logging.getLogger(__name__)
 
 class Meter:
     """Starts a `Call` for each request and sends its row to `writer`.
+
+    `provider`: names who is called at a target, as a label.
 
     `owner`: of the calls that nobody else claims; `providers`: by `host:port` or `host`; `estimate_usage`: guess the
     tokens that a provider does not report.
@@ -31,28 +35,31 @@ class Meter:
         estimate_usage: bool = False,
     ) -> None:
         self.writer = writer
-        self.providers = dict(providers or {})
+        self._providers = dict(providers or {})
+        self.provider = lru_cache(maxsize=2048)(self._provider)
         self._owner = owner
         self._estimate_usage = estimate_usage
         self.guard = Guard(self)
 
     def begin(
         self,
-        form: Format,
         target: Target,
-        asked: Asked,
+        body: bytes,
         named: Owner | None = None,
         attempt: int = 1,
-        body: bytes = b"",
     ) -> Call:
         """A call that is about to be sent. `named`: whose the request itself says it is; `body`: what it holds."""
         owner = current()
         if named is not None:
             owner = owner.over(named)
-        call = Call(self, form, target, asked, self._owner if owner is NOBODY else owner.over(self._owner), attempt)
+        call = Call(self, target, body, self._owner if owner is NOBODY else owner.over(self._owner), attempt)
         if self._estimate_usage:
             call.guess(asked_tokens(body))
         return call
+
+    def _provider(self, target: Target) -> str:
+        named = provider(target.url, target.netloc, self._providers)
+        return target.form.provider if named == OTHER and target.form.provider else named
 
     def stumbled(self, error: Exception) -> None:
         """Count an error of our own, and go on."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 
 from collectors.llm.prices import provider_of
+from collectors.llm.target import host
 
 OTHER = "other"
 HOSTS = {
@@ -41,13 +41,8 @@ def provider(url: str, netloc: str, overrides: Mapping[str, str]) -> str:
     Returns:
         The override, else the name of a well-known host, else whom genai-prices knows by this address, else `other`.
     """
-    host = netloc.rpartition("]")[0] + "]" if netloc.startswith("[") else netloc.partition(":")[0]
-    named = overrides.get(netloc) or overrides.get(host) or HOSTS.get(host)
+    name = host(netloc)
+    named = overrides.get(netloc) or overrides.get(name) or HOSTS.get(name)
     if named is None:
-        named = next((name for suffix, name in SUFFIXES.items() if host.endswith(suffix)), None)
-    return named or _catalogued(url)
-
-
-@lru_cache(maxsize=1_000)
-def _catalogued(url: str) -> str:
-    return provider_of(url) or OTHER
+        named = next((named for suffix, named in SUFFIXES.items() if name.endswith(suffix)), None)
+    return named or provider_of(url) or OTHER

@@ -14,40 +14,32 @@ class _Relay:
 
     def __init__(self, inner: Any, call: Call) -> None:
         self._inner, self._call = inner, call
-        self._pieces: Any = None
-        self._end: BaseException | None = None  # raised once the last bytes are out
 
     def __del__(self) -> None:
         with suppress(Exception):  # the interpreter may be half gone
-            self._call.abandon()
-
-    def _over(self, end: BaseException, *, well: bool) -> bytes:
-        """The body is over; what the application has to get before `end` is raised."""
-        self._end = end
-        left = self._call.finish(None if well else end)
-        return left if isinstance(end, Exception) else b""  # a cancellation must not wait for another read
+            if self._call.ended is None:
+                self._call.abandon()
 
 
 class Relay(_Relay):
     """A body that is read synchronously."""
 
     def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        while self._end is None:
-            try:
-                if self._pieces is None:
-                    self._pieces = iter(self._inner)
-                chunk = next(self._pieces)
-            except BaseException as error:  # noqa: BLE001 - it is raised below
-                shown = self._over(error, well=isinstance(error, StopIteration))
-            else:
-                shown = self._call.feed(chunk)
-            if shown:
-                return shown
-        end, self._end = self._end, StopIteration()
-        raise end
+        call = self._call
+        feed = call.feed
+        try:
+            for chunk in self._inner:
+                if shown := feed(chunk):
+                    yield shown
+        except GeneratorExit:
+            call.abandon()
+            raise
+        except BaseException as error:
+            if (left := call.finish(error)) and isinstance(error, Exception):
+                yield left
+            raise
+        if left := call.finish():
+            yield left
 
     def close(self) -> None:
         try:
@@ -57,7 +49,10 @@ class Relay(_Relay):
 
 
 class AsyncRelay(_Relay):
-    """A body that is read asynchronously."""
+    """A body that is read asynchronously. No generator: one left half read is closed late, by the event loop."""
+
+    _pieces: Any = None
+    _end: BaseException | None = None  # raised once the last bytes are out
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -82,6 +77,12 @@ class AsyncRelay(_Relay):
             await self._inner.aclose()
         finally:
             self._call.abandon()
+
+    def _over(self, end: BaseException, *, well: bool) -> bytes:
+        """The body is over; what the application has to get before `end` is raised."""
+        self._end = end
+        left = self._call.finish(None if well else end)
+        return left if isinstance(end, Exception) else b""  # a cancellation must not wait for another read
 
 
 class Replay:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from collectors.llm import attempts
 from collectors.llm.attribution import HEADER, of_headers
-from collectors.llm.call import Call, Target
-from collectors.llm.formats import find
+from collectors.llm.call import Call
 from collectors.llm.formats.base import Format
 from collectors.llm.meter import Meter
+from collectors.llm.target import Target
 
 if TYPE_CHECKING:
     from collectors.llm.budget import Refusal
@@ -25,6 +25,7 @@ TOLD = frozenset(  # the headers of a request that tell something about it, besi
     )
 )
 _MOST_REFUSING = 1_000
+_FAILED = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Sending:
     @property
     def changed(self) -> bool:
         """Whether the request that goes out is another than the application's."""
-        return self.strips or self.body is not None
+        return self.strips or self.asking is not None or self.plain is not None
 
     def failed(self, error: BaseException) -> None:
         """There is no answer."""
@@ -71,14 +72,14 @@ class Sending:
     def answered(self, status: int, headers: Mapping[str, str]) -> None:
         """The head of the answer has arrived."""
         self.call.answered(status, headers)
-        if attempts.retryable(status):
+        if status >= _FAILED and attempts.retryable(status):
             self._note_failure()
         else:
             attempts.done()
 
     def _note_failure(self) -> None:
         with self.call.meter.guard:
-            attempts.failed(self.call.target.url, self.original, self.call.attempt)
+            attempts.failed(self.call.target, self.original, self.call.attempt)
 
 
 class Sender:
@@ -96,34 +97,23 @@ class Sender:
         self._ask_for_usage = ask_for_usage
         self._refusing: set[str] = set()
 
-    def form(self, method: str, host: str, path: str) -> Format | None:
-        """The format of this request; None for what is no LLM call. `path`: without the query."""
-        return find(host, path) if method == "POST" else None
-
-    def begin(
-        self, form: Format, scheme: str, netloc: str, path: str, headers: dict[str, str], body: bytes
-    ) -> Sending | None:
+    def begin(self, target: Target, headers: dict[str, str], body: bytes) -> Sending | None:
         """A request that is about to be sent; None where our own code fails. `headers`: as in `Sending`."""
-        with self.meter.guard:
+        try:
             if "content-encoding" in headers:
                 body = b""
-            asked = form.asked(path, body)
-            target = Target(f"{scheme}://{netloc}{path}", netloc)
             ours = HEADER in " ".join(headers)
             call = self.meter.begin(
-                form,
-                target,
-                asked,
-                of_headers(headers) if ours else None,
-                attempts.attempt(headers, target.url, body),
-                body,
+                target, body, of_headers(headers) if ours else None, attempts.attempt(headers, target, body)
             )
             call.sent = self.gate is None
             sending = Sending(call, headers, body, strips=ours and HEADER not in headers.get("authorization", ""))
-            if self._ask_for_usage and asked.streamed and not asked.wants_usage and not _signed(headers):
+            if self._ask_for_usage and call.may_stream:
                 self._ask(sending)
-            return sending
-        return None
+        except Exception as error:  # noqa: BLE001
+            self.meter.stumbled(error)
+            return None
+        return sending
 
     def admit(self, sending: Sending) -> Denied | None:
         """Ask the budgets; blocks for a round trip to the database. What it returns is the answer: nothing is sent."""
@@ -132,11 +122,11 @@ class Sender:
         with self.meter.guard:
             refusal = self.gate.enter(sending, may_change=not _signed(sending.headers))
             if refusal is not None:
-                denied = _denied(refusal, sending.call.form)
+                denied = _denied(refusal, sending.call.target.form)
                 sending.call.deny(refusal.budget, denied.status)
                 return denied
             if sending.plain is not None and sending.asking is not None:
-                sending.asking = sending.call.form.ask_for_usage(sending.plain)
+                sending.asking = sending.call.target.form.ask_for_usage(sending.plain)
         return None
 
     def refused(self, sending: Sending, refusal: bytes) -> bool:
@@ -150,9 +140,13 @@ class Sender:
         return True
 
     def _ask(self, sending: Sending) -> None:
-        if sending.call.target.netloc not in self._refusing:
-            sending.asking = sending.call.form.ask_for_usage(sending.original)
-            sending.call.hides = sending.asking is not None
+        call = sending.call
+        asked = call.asked
+        if not asked.streamed or asked.wants_usage or _signed(sending.headers):
+            return
+        if call.target.netloc not in self._refusing:
+            sending.asking = call.target.form.ask_for_usage(sending.original)
+            call.hides = sending.asking is not None
 
 
 def _signed(headers: Mapping[str, str]) -> bool:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from collectors.llm.attribution import HEADER
 from collectors.llm.patches import Patch, put
 from collectors.llm.sending import REFUSALS, TOLD, Sender, Sending
+from collectors.llm.target import target
 from collectors.llm.urllib3_relay import USED, Bodies
 
 MODULES = ("urllib3",)
@@ -76,21 +77,20 @@ def _begin(sender: Sender, pool: Any, method: str, url: str, options: Mapping[st
             return None
         scheme, host, port, path = pool.scheme, pool.host, pool.port, url
         if not url.startswith("/"):  # by way of a proxy
-            there = urlsplit(url)
-            scheme, host, port, path = there.scheme, there.hostname or "", there.port, there.path
-        path = path.partition("?")[0]
-        form = sender.form(method, host, path)
-        if form is None:
-            return None
+            parts = urlsplit(url)
+            scheme, host, port, path = parts.scheme, parts.hostname or "", parts.port, parts.path
         netloc = f"[{host}]" if ":" in host else host
         if port is not None and port != _PORTS.get(scheme):
             netloc = f"{netloc}:{port}"
+        there = target(scheme, netloc, path.partition("?")[0])
+        if there is None:
+            return None
         headers = {
             name: _text(value)
             for key, value in (options.get("headers") or {}).items()
             if (name := _text(key).lower()) in TOLD or name.startswith(HEADER)
         }
-        return sender.begin(form, scheme, netloc, path, headers, _bytes(options.get("body")))
+        return sender.begin(there, headers, _bytes(options.get("body")))
     return None
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from collectors.llm.formats.anthropic import Messages
 from collectors.llm.formats.assistants import Runs
 from collectors.llm.formats.base import Format
@@ -45,7 +43,6 @@ FORMATS: tuple[Format, ...] = (
 )
 
 
-@lru_cache(maxsize=2048)  # asked for every request of the process
 def find(host: str, path: str) -> Format | None:
     """The format that a POST to this address is in; None for what is no LLM call.
 
