@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 BATCH_ROWS = 10_000
 FEWEST_ROWS = 100
 BATCH_BYTES = 16 << 20
-BATCH_S = 0.5  # a batch of the right size takes this long to write
+BATCH_S = 1.0  # a batch of the right size takes this long to write
 LINGER_S = 1.0  # how long the first row of a batch waits for others
 WRITE_LIMIT_S = 60.0  # then the network is taken for dead, and the connection is cut
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 30.0
@@ -90,6 +90,7 @@ class Delivery:
         self._retry_s = FIRST_RETRY_S
         self._hurried = 0  # flushes that wait
         self._wake = self._closing = self._away = False
+        self._ahead: list[Record] = []  # read while the batch before them was written
         self.connection: psycopg.Connection | None = None
         self._thread = threading.Thread(target=self._run, name="gaugebook-delivery", daemon=True)
         self._thread.start()
@@ -125,6 +126,7 @@ class Delivery:
                     log.exception("the delivery stumbled")
                     delivered = False
                 if not delivered:
+                    self._ahead = []
                     self._backlog.rewind()
                     self._back_off()
         finally:
@@ -134,16 +136,11 @@ class Delivery:
 
     def _gather(self) -> list[Record]:
         """Records for a batch: waits for the first, and a little for more. None when it is time to end."""
-        records: list[Record] = []
-        rows = size = 0
-        until = 0.0
-        while rows < self._rows and size < BATCH_BYTES:
-            record = self._backlog.read()
-            if record is not None:
-                until = until or time.monotonic() + self._linger_s
-                records.append(record)
-                rows, size = rows + len(record.rows), size + record.size
-                continue
+        records, self._ahead = self._ahead, []
+        until = time.monotonic() + self._linger_s if records else 0.0
+        while not self._read(records):
+            if records and not until:
+                until = time.monotonic() + self._linger_s
             with self._backlog.changed:
                 left_s = until - time.monotonic() if records else None
                 if self._closing or (left_s is not None and (self._hurried or left_s <= 0)):
@@ -152,24 +149,41 @@ class Delivery:
                     self._backlog.changed.wait(left_s)
         return records
 
+    def _read(self, records: list[Record]) -> bool:
+        """Add to `records` what can be read now; whether they are enough for a batch."""
+        rows, size = sum(len(record.rows) for record in records), sum(record.size for record in records)
+        while rows < self._rows and size < BATCH_BYTES:
+            record = self._backlog.read()
+            if record is None:
+                return False
+            records.append(record)
+            rows, size = rows + len(record.rows), size + record.size
+        return True
+
+    @contextmanager
+    def _reading_ahead(self) -> Iterator[None]:
+        """Read the next batch meanwhile: most of the time of a write is the server's."""
+        if self._backlog.empty():
+            yield
+            return
+        reader = threading.Thread(target=self._read_ahead, name="gaugebook-read-ahead", daemon=True)
+        reader.start()
+        try:
+            yield
+        finally:
+            reader.join()
+
+    def _read_ahead(self) -> None:
+        with suppress(Exception):  # it meets whoever reads next
+            self._read(self._ahead)
+
     def _deliver(self, records: list[Record]) -> bool:
         """Write `records` and acknowledge them; False where they have to wait."""
         if not records:
             return True
-        refused: list[tuple[str, tuple[str, ...], tuple[Rejected, ...]]] = []
         try:
-            for (table, columns), rows in _by_table(records).items():
-                start = 0
-                while start < len(rows):
-                    # In equal parts: a batch that is a little too long must not leave a short one behind.
-                    parts = max(1, round((len(rows) - start) / self._rows))
-                    batch = rows[start : start + math.ceil((len(rows) - start) / parts)]
-                    written = self._sized(table, columns, batch)
-                    self._tally.wrote(table, written.written)
-                    refused.append((table, columns, written.rejected))
-                    start += len(batch)
-            for table, columns, rejected in refused:
-                self._refuse(table, columns, rejected)
+            with self._reading_ahead():
+                self._write_all(records)
         except Exception as error:  # noqa: BLE001 - whatever it is, the thread must live and the rows must wait
             self._went_away(error)
             return False
@@ -178,6 +192,21 @@ class Delivery:
             log.warning("the database takes rows again: those that waited in %s are written", self._backlog.where)
         self._away, self._retry_s = False, FIRST_RETRY_S
         return True
+
+    def _write_all(self, records: list[Record]) -> None:
+        refused: list[tuple[str, tuple[str, ...], tuple[Rejected, ...]]] = []
+        for (table, columns), rows in _by_table(records).items():
+            start = 0
+            while start < len(rows):
+                # In equal parts: a batch that is a little too long must not leave a short one behind.
+                parts = max(1, round((len(rows) - start) / self._rows))
+                batch = rows[start : start + math.ceil((len(rows) - start) / parts)]
+                written = self._sized(table, columns, batch)
+                self._tally.wrote(table, written.written)
+                refused.append((table, columns, written.rejected))
+                start += len(batch)
+        for table, columns, rejected in refused:
+            self._refuse(table, columns, rejected)
 
     def _sized(self, table: str, columns: tuple[str, ...], rows: Rows) -> Written:
         """Write `rows`, and learn how many fit into the time of a batch."""
