@@ -14,7 +14,7 @@ from benchmarks.parts.figures import Figure
 from benchmarks.parts.metering_processes import Pair
 from tests.dialects.plan import Plan
 
-CALLS, STREAMS, CHUNKS = 30, 1, 1_000  # a turn: short, so that the two of a pair meet the same machine
+CALLS, STREAMS, CHUNKS = 200, 1, 1_000  # a turn: short, so that the two of a pair meet the same machine
 A_CALL_US, A_CHUNK_US = 60.0, 2.0
 PLANS = {
     "call that is not streamed": (Plan(key="call"), "calls", CALLS, 1, A_CALL_US),

@@ -15,5 +15,5 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("for_s", [60.0, 1.0, 7.0])
-def test_the_network_is_cut(store, embedded_server, for_s):
-    the_network_is_cut(store, embedded_server, for_s=for_s)
+def test_the_network_is_cut(store, for_s):
+    the_network_is_cut(store, for_s=for_s)

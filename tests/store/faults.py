@@ -167,10 +167,14 @@ def count(settings: Settings, acknowledged: int) -> None:
 
 
 class Proxy:
-    """A TCP port in front of a server's Unix socket. While it is cut it swallows all that comes, from both sides."""
+    """A TCP port in front of the Unix socket of the database that `settings` name.
 
-    def __init__(self, server: EmbeddedServer) -> None:
-        self._target = str(server.socket_folder / ".s.PGSQL.5432")
+    While it is cut it swallows all that comes, from both sides.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        there = conninfo_to_dict(settings.dsn.get_secret_value())
+        self._target = f"{there['host']}/.s.PGSQL.{there['port']}"
         self._cut = threading.Event()
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listening.getsockname()[1])
@@ -267,9 +271,9 @@ def two_writers_of_the_same_rows(settings: Settings, *, batches: int) -> None:
     assert told["wrote"] == batches * 20
 
 
-def the_network_is_cut(settings: Settings, server: EmbeddedServer, *, for_s: float) -> None:
+def the_network_is_cut(settings: Settings, *, for_s: float) -> None:
     """A collector behind a network that swallows everything for a while."""
-    proxy, told = Proxy(server), Told()
+    proxy, told = Proxy(settings), Told()
     with sink_of(through(proxy, settings), told=told) as sink:
         first = 0
 

@@ -222,13 +222,13 @@ def test_a_flipped_bit_costs_its_record_alone(store, told):
     assert (told["wrote"], told["corrupt"], told["dropped damaged"]) == (90, 1, 10)
 
 
-def test_the_network_is_cut(store, embedded_server, told, monkeypatch):
-    the_network_is_cut(store, embedded_server, for_s=3.0)
+def test_the_network_is_cut(store, told):
+    the_network_is_cut(store, for_s=3.0)
 
 
-def test_a_server_that_never_answers_again_is_given_up(store, embedded_server, monkeypatch, caplog):
+def test_a_server_that_never_answers_again_is_given_up(store, monkeypatch, caplog):
     monkeypatch.setattr(deliver, "WRITE_LIMIT_S", 0.5)
-    proxy = Proxy(embedded_server)
+    proxy = Proxy(store)
     with sink_of(through(proxy, store)) as sink:
         sink.write(batch(0, 20))
         assert sink.flush(10)
