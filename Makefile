@@ -14,7 +14,9 @@ help: ## show this help
 demo: $(READY) ## run the main job on simulated data (DATA=folder: on real traces) and print where the report is
 	$(RUN)/gaugebook demo $(if $(DATA),--data $(DATA))
 
-test: $(READY) servers lint ## install what the tests need and run them all
+test: ## install what the tests need and run them all
+	$(MAKE) --no-print-directory -j 2 $(READY) servers # one waits for the network while the other builds
+	$(MAKE) --no-print-directory lint
 	$(RUN)/pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
 drill: $(READY) servers ## break things for an hour: kill, cut, fill and flip, and the tests once more on every back end

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from analytics import charts, cost, load, quality, queues
+    from analytics import charts, cost, load, prom, quality, queues
     from analytics.article import show
     from analytics.cost import CostBreakdown
     from analytics.detection import Anomalies, anomalies
@@ -25,6 +25,7 @@ __all__ = [
     "cost",
     "forecast",
     "load",
+    "prom",
     "quality",
     "queues",
     "seasonality",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
@@ -12,13 +11,14 @@ import polars as pl
 from analytics.frames import Kind, native
 from analytics.spans import WIDTH, Grain, Span, When, floor, moment
 from analytics.spans import span as bounds
-from store.errors import ColumnMissing, ParameterInvalid, SourceError, UnknownName
+from store.errors import ColumnMissing, ParameterInvalid, UnknownName
 from store.read import read
 from store.settings import Settings
 from store.settings import load as load_settings
 
 if TYPE_CHECKING:
     from analytics.frames import Frame
+    from analytics.prom import Server
 
 DIMENSIONS = ("provider", "model", "team", "project")
 QUEUE_DIMENSIONS = ("cluster", "vhost", "queue")
@@ -36,7 +36,6 @@ QUEUE_VALUES = {
 }
 MINUTE = timedelta(minutes=1)
 TOTAL = "total"  # unique_id of a series over everything
-POINTS = 11_000  # Prometheus refuses a range query with more points a series
 
 
 def span(
@@ -185,7 +184,8 @@ def queues(
     _known("value", value, QUEUE_VALUES)
     dims = _dimensions(by, QUEUE_DIMENSIONS)
     where = _whole_days(bounds(settings, "rabbitmq_queues", grain, since, until))
-    rows = _read(settings, "queue_rows", where)
+    # Sums over queues also have those that the store keeps no rows of; a list of queues cannot.
+    rows = _read(settings, "queue_rows" if "queue" in dims else "queue_sums", where)
     column = pl.col(QUEUE_VALUES[value])
     merged = column.max() if value == "head_age_s" else pl.when(column.count() > 0).then(column.sum())
     long = rows.group_by(pl.col("bucket").alias("ds"), *dims).agg(merged.cast(pl.Float64).alias("y"))
@@ -264,13 +264,13 @@ def latency(
 
 
 def prometheus(
-    query: str, *, url: str, since: When, until: When = None, step_s: float = 60.0, as_: Kind = "polars"
+    query: str, *, url: str | Server, since: When, until: When = None, step_s: float = 60.0, as_: Kind = "polars"
 ) -> Frame:
-    """A PromQL range query as a long frame: `unique_id` (the labels), `ds` (UTC), `y`.
+    """A PromQL range query as series: `unique_id` (the labels), `ds` (UTC), `y`; `prom.range` gives labels as columns.
 
     Args:
         query: PromQL.
-        url: base address of the server.
+        url: base address of the server, or a `prom.Server` with credentials.
         since: as in `llm`; timedeltas count back from now.
         until: end, not included; default now.
         step_s: seconds between two points.
@@ -280,6 +280,8 @@ def prometheus(
         SourceError: the server does not answer, or refuses the query.
         ParameterInvalid: a time or the step cannot be used.
     """
+    from analytics import prom
+
     if not step_s > 0:
         raise ParameterInvalid("step_s", f"expected seconds, more than zero, got {step_s!r}")
     end = floor(datetime.now(UTC), timedelta(seconds=1))
@@ -287,42 +289,25 @@ def prometheus(
     begin = moment(since, end, "since")
     if begin is None or begin >= stop:
         raise ParameterInvalid("since", "expected a time before until")
-    rows: list[tuple[str, float, float | None]] = []
-    width = timedelta(seconds=step_s * POINTS)
-    while begin < stop:
-        # Prometheus closes its ranges on both sides: asked up to the last step, no sample comes twice.
-        chunk = min(stop, begin + width)
-        steps = -((chunk - begin) // timedelta(seconds=-step_s)) - 1
-        rows += _range(url, query, begin, begin + timedelta(seconds=step_s * steps), step_s)
-        begin = chunk
-    frame = pl.DataFrame(rows, schema={"unique_id": pl.String, "ds": pl.Float64, "y": pl.Float64}, orient="row")
-    times = (pl.col("ds") * 1e6).round().cast(pl.Int64).cast(pl.Datetime("us", "UTC"))
-    return native(
-        frame.with_columns(times).unique(["unique_id", "ds"], keep="last").sort("unique_id", "ds"), _kind(as_)
-    )
+    steps = -((stop - begin) // timedelta(seconds=-step_s)) - 1
+    found = prom.range(query, begin, begin + timedelta(seconds=step_s * steps), step_s, url=url)
+    assert isinstance(found, pl.DataFrame)
+    labels = found.columns[:-2]
+    long = found.with_columns(pl.col(labels).cast(pl.String), pl.lit(TOTAL).alias("unique_id"))
+    if labels:
+        series = long.select(labels).unique()
+        ids = pl.Series("unique_id", [_called(row) for row in series.iter_rows(named=True)], dtype=pl.String)
+        long = long.drop("unique_id").join(series.with_columns(ids), on=labels, nulls_equal=True)
+    y = pl.when(pl.col("y").is_finite()).then(pl.col("y"))
+    return native(long.select("unique_id", "ds", y).sort("unique_id", "ds"), _kind(as_))
 
 
-def _range(
-    url: str, query: str, since: datetime, until: datetime, step_s: float
-) -> list[tuple[str, float, float | None]]:
-    from prometheus_api_client import PrometheusConnect
-    from prometheus_api_client.exceptions import PrometheusApiClientException
-    from requests import RequestException
-
-    try:
-        found = PrometheusConnect(url=url).custom_query_range(query, since, until, step=f"{step_s:g}")
-    except (PrometheusApiClientException, RequestException) as error:
-        raise SourceError(url, str(error).splitlines()[0]) from error
-    rows = []
-    for one in found:
-        labels = dict(one["metric"])
-        name = labels.pop("__name__", "")
-        inside = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-        unique_id = f"{name}{{{inside}}}" if inside else name or TOTAL
-        for at, text in one["values"]:
-            value = float(text)
-            rows.append((unique_id, float(at), value if isfinite(value) else None))
-    return rows
+def _called(labels: dict[str, str | None]) -> str:
+    """A series as people write it, such as up{job=api}."""
+    name = labels.get("__name__") or ""
+    told = sorted((key, value) for key, value in labels.items() if value is not None and key != "__name__")
+    inside = ",".join(f"{key}={value}" for key, value in told)
+    return f"{name}{{{inside}}}" if inside else name or TOTAL
 
 
 def _series(settings: Settings | None, value: str, by: Sequence[str], where: Span, as_: Kind) -> Frame:

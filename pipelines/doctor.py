@@ -9,7 +9,10 @@ from typing import Literal
 
 import psycopg
 
-from collectors.rabbitmq.source import Management
+from collectors.rabbitmq.access import from_settings
+from collectors.rabbitmq.ask import Ask
+from collectors.rabbitmq.health import checks
+from collectors.rabbitmq.offer import Offer, offer
 from store.connect import connect
 from store.embedded import EmbeddedServer
 from store.errors import GaugebookError
@@ -37,7 +40,7 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at the configuration, the installed parts, the database, each source and the broker."""
-    return [_configuration(), *_parts(), *_database(settings), _broker(settings)]
+    return [_configuration(), *_parts(), *_database(settings), *_broker(settings)]
 
 
 def _configuration() -> Finding:
@@ -109,10 +112,44 @@ ADVICE = {
 }
 
 
-def _broker(settings: Settings) -> Finding:
+def _broker(settings: Settings) -> list[Finding]:
     try:
-        with Management(settings.rabbitmq_url, timeout_s=3.0) as broker:
-            overview = broker.ask().overview
+        found = offer(settings, timeout_s=3.0)
     except GaugebookError as error:
-        return Finding("RabbitMQ", "absent", str(error), "name it in GAUGEBOOK_RABBITMQ_URL")
-    return Finding("RabbitMQ", "ok", f"{overview.get('rabbitmq_version')}, cluster {overview.get('cluster_name')}")
+        return [Finding("RabbitMQ", "broken", str(error))]
+    refused = found.ways["management"]
+    if found.choice is None:
+        advice = "name it in GAUGEBOOK_RABBITMQ_URL" if refused is None or refused.kind == "down" else ""
+        state: Literal["absent", "broken"] = "absent" if refused is None or refused.kind == "down" else "broken"
+        return [Finding("RabbitMQ", state, str(refused or "nothing answers"), advice)]
+    return [
+        Finding("RabbitMQ", "ok", _offered(found)),
+        *(Finding("RabbitMQ lacks", "absent", lack.what, lack.advice) for lack in found.lacks),
+        *(_health(settings) if refused is None else []),
+    ]
+
+
+WAYS = {"native": "the Prometheus plugin", "management": "the management API alone", "kbudde": "its exporter"}
+
+
+def _offered(found: Offer) -> str:
+    """Such as `3.10.8 on Erlang 25.2; cluster a, 3 nodes, user with monitoring; asked by way of its exporter`."""
+    nodes = f"{len(found.nodes)} node{'s' if len(found.nodes) != 1 else ''}"
+    parts = [
+        f"{found.version or 'version unknown'} on Erlang {found.erlang or '?'}",
+        f"cluster {found.cluster or '?'}, {nodes}, user with {', '.join(found.tags) or 'no tag'}",
+        f"asked by way of {WAYS[found.choice]}" if found.choice else "",
+    ]
+    return "; ".join(parts)
+
+
+def _health(settings: Settings) -> list[Finding]:
+    try:
+        with Ask(from_settings(settings, timeout_s=3.0)) as ask:
+            found = checks(ask)
+    except GaugebookError as error:
+        return [Finding("RabbitMQ health", "broken", str(error))]
+    failed = [check for check in found if not check.passed]
+    if not failed:
+        return [Finding("RabbitMQ health", "ok", f"{len(found)} checks passed")]
+    return [Finding("RabbitMQ health", "broken", f"{check.name}: {check.reason}") for check in failed]

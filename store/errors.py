@@ -20,6 +20,7 @@ GaugebookError
 ├── SpoolError                rows cannot be kept on local disk
 │   └── SpoolFull             there is no room for them
 ├── SourceError               a system that is collected from did not answer as it should
+│   └── QueryRefused          it cannot make sense of a query, or not carry it out
 └── ReportError               a report could not be made
 """
 
@@ -27,6 +28,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Literal
+
+SourceKind = Literal["down", "denied", "slow", "wrong"]
 
 
 class GaugebookError(Exception):
@@ -211,14 +215,30 @@ class SpoolFull(SpoolError):
 
 
 class SourceError(GaugebookError):
-    """A system that is collected from did not answer as it should. `where` and `reason`."""
+    """A system that is collected from did not answer as it should. `where` and `reason`.
 
-    def __init__(self, where: str, reason: str) -> None:
-        super().__init__(where, reason)
-        self.where, self.reason = where, reason
+    `kind` tells causes apart: `down` (nobody answers, or TLS fails), `denied` (these credentials, or this user's
+    rights, are not enough), `slow` (no answer in time) and `wrong` (an answer that makes no sense).
+    """
+
+    def __init__(self, where: str, reason: str, kind: SourceKind = "wrong") -> None:
+        super().__init__(where, reason, kind)
+        self.where, self.reason, self.kind = where, reason, kind
 
     def __str__(self) -> str:
         return f"{self.where}: {self.reason}"
+
+
+class QueryRefused(SourceError):
+    """A server refuses a query. `query`, `reason`, and `shown`: the query with the place of the fault marked."""
+
+    def __init__(self, where: str, query: str, reason: str, shown: str) -> None:
+        SourceError.__init__(self, where, reason)
+        self.args = (where, query, reason, shown)
+        self.query, self.shown = query, shown
+
+    def __str__(self) -> str:
+        return f"{self.where} refuses the query: {self.reason}\n{self.shown}"
 
 
 class ReportError(GaugebookError):

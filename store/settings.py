@@ -53,8 +53,38 @@ class Settings(BaseSettings):
     reports: Path = Field(Path("reports"), description="folder that reports are written to")
     data: Path | None = Field(None, description="folder of real traces for `gaugebook demo --data` and the tests")
     connect_timeout_s: int = Field(10, ge=1, le=600, description="seconds to wait for the database")
-    rabbitmq_url: str = Field("http://guest:guest@127.0.0.1:15672", description="RabbitMQ management address")
+    rabbitmq_url: str = Field(
+        "http://guest:guest@127.0.0.1:15672", repr=False, description="RabbitMQ management address"
+    )
+    rabbitmq_user: str | None = Field(None, description="RabbitMQ user; none: the one in the address")
+    rabbitmq_password: SecretStr | None = Field(None, description="its password; none: the one in the address")
+    rabbitmq_password_file: Path | None = Field(None, description="file with its password, read again when it changes")
+    rabbitmq_token: SecretStr | None = Field(None, description="OAuth 2 token, instead of user and password")
+    rabbitmq_token_file: Path | None = Field(None, description="file with the token, read again when it changes")
+    rabbitmq_ca: Path | None = Field(None, description="CA (PEM) of the broker's certificate; none: the system's")
+    rabbitmq_cert: Path | None = Field(None, description="our certificate (PEM), where the broker asks for one")
+    rabbitmq_key: Path | None = Field(None, description="its key (PEM); none: it is in the file of the certificate")
+    rabbitmq_timeout_s: float = Field(10.0, gt=0, le=600, description="seconds to wait for one answer of a broker")
+    rabbitmq_source: Literal["auto", "native", "management", "kbudde"] = Field(
+        "auto",
+        description="what is asked: the Prometheus plugin, the management API, an exporter, or the best there is",
+    )
+    rabbitmq_prometheus_url: Names = Field(
+        (), repr=False, description="addresses of the Prometheus plugin, one a node; none: those the broker names"
+    )
+    rabbitmq_exporter_url: str | None = Field(
+        None, repr=False, description="address of a kbudde/rabbitmq_exporter, where the broker itself cannot be asked"
+    )
     rabbitmq_interval_s: float = Field(15.0, gt=0, le=3600, description="seconds between two samples of a broker")
+    rabbitmq_top: int = Field(
+        50, ge=0, le=10_000, description="queues that get detail and rows of their own; the others are added up"
+    )
+    rabbitmq_detail: Names = Field((), description="queues that are among them whatever their depth: globs, re:REGEX")
+    rabbitmq_vhosts: Names = Field((), description="vhosts to look at: globs, re:REGEX, !EXCEPTION; none: all")
+    rabbitmq_queues: Names = Field((), description="queues to look at: globs, re:REGEX, !EXCEPTION; none: all")
+    rabbitmq_types: Annotated[tuple[Literal["classic", "quorum", "stream"], ...], NoDecode, BeforeValidator(_split)] = (
+        Field((), description="types of queues to look at; none: all")
+    )
     metrics_address: str = Field("127.0.0.1", description="address that a collector serves /metrics on")
     metrics_port: int = Field(
         9466, ge=0, le=65535, description="port that a collector serves /metrics on; 0: any free one"

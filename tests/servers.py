@@ -14,6 +14,7 @@ import pytest
 
 # Debian keeps servers out of a user's PATH.
 PLACES = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/lib/postgresql/15/bin"])
+BUILT = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gaugebook-test"
 
 
 def need(program: str, *, package: str) -> Path:
@@ -29,6 +30,14 @@ def absent(reason: str) -> Path:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def built(program: str) -> Path:
+    """The newest `program` that `.ci/servers` built from source; without it, because Go is absent, the test is skipped."""
+    found = sorted(BUILT.glob(f"{program}-[0-9]*"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        pytest.skip(f"no {program} in {BUILT}; .ci/servers builds it where Go is on PATH")
+    return found[-1]
 
 
 def free_port() -> int:

@@ -11,10 +11,10 @@ from decimal import Decimal
 import httpx2
 from httpx2 import codes
 
+from collectors.address import split_credentials
 from collectors.gateways.growth import Growth, Series
 from collectors.gateways.kinds import KINDS, STARTED, UNASSIGNED, Kind, detect
 from collectors.gateways.text import Page, Sample, read
-from collectors.rabbitmq.source import split_credentials
 from store.errors import ParameterInvalid, SourceError, UnknownName
 
 MOST_BYTES = 64 << 20  # of one page

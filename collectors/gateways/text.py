@@ -1,4 +1,4 @@
-"""The samples of a Prometheus text page; a line that cannot be read costs that line alone."""
+"""The samples of a gateway's page, as counts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 
-from prometheus_client.parser import text_string_to_metric_families
+from collectors import text
 
 MOST_LABEL = 200  # characters of a label's value; the key of a table has to fit into an index page
 
@@ -28,33 +28,37 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The samples that were wanted, and how many lines of theirs could not be read."""
+    """The samples that were wanted, and how many lines could not be read."""
 
     samples: tuple[Sample, ...]
     bad_lines: int
 
 
-def read(text: str, wanted: Collection[str]) -> Page:
+def read(shown: str, wanted: Collection[str]) -> Page:
     r"""The samples whose names are `wanted`. NaN and infinity are left out: they are no counts.
 
     >>> read('a{b="c"} 1.5\na{b="c} 2\nother 3', {"a"})
     Page(samples=(Sample(name='a', labels=(('b', 'c'),), value=Decimal('1.5')),), bad_lines=1)
     """
+    page = text.read(shown, wanted)
     samples: list[Sample] = []
-    bad = 0
-    for line in text.split("\n"):
-        name = line.lstrip().partition("{")[0].partition(" ")[0].strip()
-        if name not in wanted:
-            continue
-        try:
-            for family in text_string_to_metric_families(line):
-                for name, labels, value, *_ in family.samples:
-                    if math.isfinite(value):
-                        kept = sorted((key, _clean(label)) for key, label in labels.items())
-                        samples.append(Sample(name, tuple(kept), Decimal(repr(value))))
-        except (ValueError, KeyError, IndexError, OverflowError):
-            bad += 1
+    bad = page.skipped
+    known: dict[str, tuple[tuple[str, str], ...] | None] = {}  # the series of one engine share their labels
+    for name, found in page.samples.items():
+        for written, value in found:
+            if written not in known:
+                known[written] = _labels(written)
+            labels = known[written]
+            if labels is None:
+                bad += 1
+            elif math.isfinite(value):
+                samples.append(Sample(name, labels, Decimal(repr(value))))
     return Page(tuple(samples), bad)
+
+
+def _labels(written: str) -> tuple[tuple[str, str], ...] | None:
+    labels = text.labels(written)
+    return None if labels is None else tuple(sorted((key, _clean(value)) for key, value in labels.items()))
 
 
 def _clean(label: str) -> str:

@@ -1,1 +1,1 @@
-"""RabbitMQ: samples of its management API."""
+"""RabbitMQ: what a broker tells of itself, whichever way it is asked."""

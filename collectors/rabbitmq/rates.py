@@ -3,50 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from typing import Generic, TypeVar
 
-Counters = Mapping[str, int | None]
+Counters = Mapping[str, int]
+K = TypeVar("K", bound=Hashable)
+
+BOOT_SLACK_S = 5.0  # a start is worked out from an uptime, which comes with the delay of an answer
 
 
-class Rates:
+class Rates(Generic[K]):
     """Remembers the last sample of each key and works out rates from one to the next.
 
-    A counter that falls means that the object was made anew or its node restarted: what happened in between is not
-    known, so none of its counters has a rate for that interval. Keys that are not in the newest sample are forgotten.
+    What is not known is left out, and never guessed:
+
+    - A counter that falls means that its object was made anew: none of the key's counters has a rate for that interval.
+    - A node that started again, came or went leaves no rate for any key. Its counters begin at 0 and may have passed
+      their old values, so that no fall would show; and those of a node that was out of sight come back all at once.
+    - More than `gap_s` seconds between two samples are a gap: its mean would be told as the rate of the last interval.
+
+    Keys that are not in the newest sample are forgotten.
     """
 
-    def __init__(self) -> None:
-        self._before: dict[Hashable, Counters] = {}
+    def __init__(self, *, gap_s: float = float("inf")) -> None:
+        self._gap_s = gap_s
+        self._before: Mapping[K, Counters] = {}
+        self._boots: Mapping[str, float] = {}
         self._at_s: float | None = None
+        self.resets = 0
 
     def forget(self) -> None:
         """Start again: the next sample has no rates. For when the broker was away."""
         self._before, self._at_s = {}, None
 
-    def between(self, at_s: float, sample: Mapping[Hashable, Counters]) -> dict[Hashable, dict[str, float | None]]:
-        """The rates of `sample`, taken at `at_s` seconds of a clock that never jumps: by key and counter, per second.
+    def between(
+        self, at_s: float, sample: Mapping[K, Counters], boots: Mapping[str, float] | None = None
+    ) -> dict[K, dict[str, float]]:
+        """The rates of `sample`, by key and counter, per second; keys and counters without one are left out.
 
-        A rate is None where the key or the counter is new or missing, any counter of the key fell, or no time passed.
+        Args:
+            at_s: when it was taken, in seconds of a clock that never jumps.
+            sample: by key its counters, which only grow while the object they belong to lives.
+            boots: of each node when it started, in seconds since 1970, about.
 
-        >>> rates = Rates()
+        >>> rates: Rates[str] = Rates()
         >>> rates.between(0.0, {"q": {"acked": 100}})
-        {'q': {'acked': None}}
+        {}
         >>> rates.between(10.0, {"q": {"acked": 150}})
         {'q': {'acked': 5.0}}
         >>> rates.between(20.0, {"q": {"acked": 3}})
-        {'q': {'acked': None}}
+        {}
         """
+        if self._rebooted(boots or {}):
+            self.forget()
         elapsed_s = 0.0 if self._at_s is None else at_s - self._at_s
-        rates = {key: _rates(self._before.get(key, {}), now, elapsed_s) for key, now in sample.items()}
-        self._before, self._at_s = dict(sample), at_s
-        return rates
+        known = 0 < elapsed_s <= self._gap_s
+        found: dict[K, dict[str, float]] = {}
+        for key, now in sample.items():
+            before = self._before.get(key)
+            if before is None:
+                continue
+            grown = {name: value - before[name] for name, value in now.items() if name in before}
+            if any(growth < 0 for growth in grown.values()):
+                self.resets += 1
+            elif known and grown:
+                found[key] = {name: growth / elapsed_s for name, growth in grown.items()}
+        self._before, self._at_s = {key: dict(counters) for key, counters in sample.items()}, at_s
+        return found
 
-
-def _rates(before: Counters, now: Counters, elapsed_s: float) -> dict[str, float | None]:
-    grown: dict[str, int | None] = {}
-    for name, value in now.items():
-        former = before.get(name)
-        grown[name] = None if value is None or former is None else value - former
-    fell = any(growth is not None and growth < 0 for growth in grown.values())
-    if fell or elapsed_s <= 0:
-        return dict.fromkeys(now)
-    return {name: None if growth is None else growth / elapsed_s for name, growth in grown.items()}
+    def _rebooted(self, boots: Mapping[str, float]) -> bool:
+        before, self._boots = self._boots, dict(boots)
+        same = before.keys() == boots.keys() and all(
+            abs(boots[node] - at) <= BOOT_SLACK_S for node, at in before.items()
+        )
+        rebooted = bool(before) and not same
+        self.resets += rebooted
+        return rebooted

@@ -11,11 +11,13 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from collectors.files.load import Imported, load_llm, load_usage
 from pipelines.cli.common import console, errors
+from pipelines.cli.prometheus import prometheus
 from store.errors import ParameterInvalid
 from store.migrate import migrate
 from store.settings import load
 
-app = typer.Typer(no_args_is_help=True, help="Import requests or usage from CSV, JSON lines and Parquet files.")
+app = typer.Typer(no_args_is_help=True, help="Import requests or usage from files, and queues from Prometheus.")
+app.command()(prometheus)
 
 File = Annotated[Path, typer.Argument(help="A .csv, .json, .jsonl or .ndjson file (also .gz), or a .parquet file.")]
 PresetName = Annotated[str | None, typer.Option("--preset", help="What is known of a public source.")]

@@ -4,12 +4,13 @@ import polars as pl
 import pytest
 
 from analytics import load
+from analytics.prom import query
 from store.errors import ParameterInvalid, SourceError
 
 
 @pytest.mark.parametrize("points", [4, 11_000], ids=["in chunks", "in one"])
 def test_a_range_is_half_open_and_no_sample_comes_twice(prometheus, monkeypatch, points):
-    monkeypatch.setattr(load, "POINTS", points)
+    monkeypatch.setattr(query, "POINTS", points)
     since = datetime(2026, 3, 2, tzinfo=UTC)
     frame = load.prometheus("vector(time())", url=prometheus.url, since=since, until=since + timedelta(minutes=10))
     assert frame["ds"].to_list() == [since + timedelta(minutes=k) for k in range(10)]

@@ -26,7 +26,7 @@ def test_all_is_exact():
     assert analytics.__all__ == sorted(analytics.__all__)
     assert analytics.__all__ == [
         "Anomalies", "CostBreakdown", "Forecast", "Quality", "Seasonality", "anomalies", "charts", "cost", "forecast",
-        "load", "quality", "queues", "seasonality", "show",
+        "load", "prom", "quality", "queues", "seasonality", "show",
     ]  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def test_it_runs_until_it_is_told_to_stop(store: Settings, broker: Broker, tmp_p
 
 @pytest.mark.parametrize(
     ("address", "reason"),
-    [("http://u:s3cret@127.0.0.1:{port}", "does not answer"), ("amqp://u:s3cret@127.0.0.1:{port}", "must look like")],
+    [("http://u:s3cret@127.0.0.1:{port}", "nobody answers"), ("amqp://u:s3cret@127.0.0.1:{port}", "must look like")],
 )
 def test_a_broker_that_is_not_there(store: Settings, address: str, reason: str) -> None:
     command = [
