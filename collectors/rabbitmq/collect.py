@@ -18,7 +18,7 @@ from collectors.rabbitmq.ask import Ask
 from collectors.rabbitmq.expose import Sample, Shown
 from collectors.rabbitmq.offer import choose
 from collectors.rabbitmq.patterns import Patterns
-from collectors.rabbitmq.rates import Rates
+from collectors.rabbitmq.rates import Rates, Totals
 from collectors.rabbitmq.reading import Asked, Check, Key, Queue, Reading, Source
 from collectors.rabbitmq.rows import Row
 from collectors.rabbitmq.select import Filter, TopK
@@ -64,6 +64,7 @@ class RabbitMQ:
         gap_s = STALE_INTERVALS * settings.rabbitmq_interval_s
         self._whole: Rates[str] = Rates(gap_s=gap_s)
         self._each: Rates[Key] = Rates(gap_s=gap_s)
+        self._totals = Totals()
         self._checked_s = -math.inf
         self._checks: list[Check] = []
         self._source: Source | None = None
@@ -192,7 +193,9 @@ class RabbitMQ:
         self.shown.skipped += reading.skipped
         self.shown.resets = self._whole.resets
         self.shown.reason = "ok"
-        self.shown.sample = Sample(time.monotonic(), reading, queues, detailed, self._checks)
+        self._totals.add(reading.counters, reading.boots, reading.source)
+        shown = dict(self._totals.values)
+        self.shown.sample = Sample(time.monotonic(), reading, queues, detailed, self._checks, shown)
 
 
 def collect_rabbitmq(settings: Settings, stop: Event, *, registry: CollectorRegistry | None = None) -> None:

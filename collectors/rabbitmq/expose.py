@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from math import isfinite
 from typing import Literal
@@ -25,13 +25,17 @@ Number = float | int | None
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One collection: `queues` are all that were looked at, `detailed` those of them of which all is known."""
+    """One collection: `queues` are all that were looked at, `detailed` those of them of which all is known.
+
+    `counters`: of the cluster, as `rates.Totals` has them.
+    """
 
     at_s: float
     reading: Reading
     queues: Sequence[Queue]
     detailed: Sequence[Queue]
     checks: Sequence[Check] = ()
+    counters: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -91,7 +95,7 @@ def _parts(sample: Sample) -> Iterator[str]:
     for family in families.TOTALS:
         yield from _one(family.name, "gauge", family.text, [(whole, reading.totals.get(family.of))])
     for family in families.COUNTERS:
-        yield from _one(family.name, "counter", family.text, [(whole, reading.counters.get(family.of))])
+        yield from _one(family.name, "counter", family.text, [(whole, sample.counters.get(family.of))])
     nodes = [((*whole, ("node", text(node.name) or "")), node) for node in reading.nodes]
     yield from _one("rabbitmq_running", "gauge", "1 where the node runs.", [(at, node.running) for at, node in nodes])
     for family in families.NODES:

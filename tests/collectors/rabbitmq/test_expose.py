@@ -27,7 +27,6 @@ Samples = dict[tuple[str, ...], float]
 def sample(*detailed: Queue, many: int = 0) -> Sample:
     look = Reading(TS, 0.0, "rabbit@one", "3.10.8", "25.2", "native")
     look.totals = {"connections": 3.0, "channels": 5.0, "queues": 2.0}
-    look.counters = {"published": 100, "connections_opened": 9}
     look.nodes = [
         Node("rabbit@one", running=True, values={"memory_bytes": 5e7, "memory_alarm": 1.0, "uptime_s": 12.5}),
         Node("rabbit@two", running=False),
@@ -35,7 +34,8 @@ def sample(*detailed: Queue, many: int = 0) -> Sample:
     look.links = [Link("federation", "up", "/", "starting")]
     others = [Queue("/", f"other-{k}", k, k, 0, 1) for k in range(many)]
     checks = [Check("alarms", "failed", "memory"), Check("virtual_hosts", "passed"), Check("local_alarms", "unknown")]
-    return Sample(time.monotonic(), look, [*detailed, *others], detailed, checks)
+    counters = {"published": 100, "connections_opened": 9}
+    return Sample(time.monotonic(), look, [*detailed, *others], detailed, checks, counters)
 
 
 def shown(page: Iterable[bytes]) -> Samples:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.rabbitmq.rates import Rates
+from collectors.rabbitmq.rates import Rates, Totals
 
 
 def test_a_rate_is_what_was_added_over_the_time() -> None:
@@ -87,3 +87,29 @@ def test_agrees_with_a_loop_and_is_never_negative(counter: list[int | None]) -> 
             assert rate is None
         else:
             assert rate == float(after - before)
+
+
+def test_totals_never_fall_and_count_no_node_twice() -> None:
+    totals, shown = Totals(), []
+    looks = [
+        (900, BOOTED, "native"),
+        (950, BOOTED, "native"),
+        (600, {"a": 1000.0}, "native"),  # b has gone, and what it counted with it
+        (620, {"a": 1000.0}, "native"),
+        (980, {"a": 1000.0, "b": 2500.0}, "native"),
+        (990, {"a": 1000.4, "b": 2499.9}, "native"),
+        (70, {"a": 1000.0, "b": 2500.0}, "management"),
+        (75, {"a": 1000.0, "b": 2500.0}, "management"),
+    ]
+    for acked, boots, source in looks:
+        totals.add({"acked": acked}, boots, source)
+        shown.append(totals.values["acked"])
+    assert shown == [0, 50, 50, 70, 70, 80, 80, 85]
+
+
+def test_a_total_that_is_told_later_begins_then() -> None:
+    totals = Totals()
+    totals.add({"acked": 5}, BOOTED, "native")
+    totals.add({"acked": 7, "returned": 40}, BOOTED, "native")
+    totals.add({"returned": 41}, BOOTED, "native")
+    assert totals.values == {"acked": 2, "returned": 1}
