@@ -13,6 +13,8 @@ from collectors.rabbitmq.kbudde import Kbudde, parse
 from collectors.rabbitmq.reading import Link, Queue, Reading
 from store.errors import SourceError
 from tests.collectors.rabbitmq.test_access import say, server
+from tests.fix_prometheus import wait_until
+from tests.fix_rabbitmq import Broker
 
 RECORDED = (Path(__file__).parent / "recorded" / "kbudde_1.0_on_3.10.8.prom").read_text(encoding="utf-8")
 WHEN = datetime(2026, 11, 23, tzinfo=UTC)
@@ -46,6 +48,40 @@ def test_recorded() -> None:
         counters={"published": 30, "delivered": 30, "acked": 5, "redelivered": 0},
     )
     assert (queues["stream"].messages, queues["stream"].state) == (30, "running")
+
+
+def test_a_real_one(broker: Broker, kbudde_exporter: str) -> None:
+    """Publishers come, send and leave; the exporter asks the broker at each of our looks."""
+    source = Kbudde(Ask(access(kbudde_exporter)))
+    with broker.connect() as connection:
+        channel = connection.channel()
+        name = channel.queue_declare('by the "exporter"', arguments={"x-max-length": 500}).method.queue
+        try:
+            for _ in range(5):
+                with broker.connect() as one:
+                    publisher = one.channel()
+                    for _ in range(6):
+                        publisher.basic_publish("", name, b"abc")
+            for _ in range(4):
+                method, _, _ = channel.basic_get(name)
+                channel.basic_ack(method.delivery_tag)
+            true = {"published": 30, "delivered": 4, "acked": 4, "redelivered": 0}
+
+            def queue() -> Queue | None:
+                source.read()  # its page is what detail is taken from
+                return next(iter(source.detail([("/", name)])), None)
+
+            wait_until(lambda: (there := queue()) is not None and there.counters == true)
+            wait_until(lambda: (there := queue()) is not None and there.messages == 26)
+            there = queue()
+            assert there is not None
+            assert (there.ready, there.unacked, there.consumers, there.max_length) == (26, 0, 0, 500)
+            reading = source.read()
+            assert (reading.source, reading.version, reading.skipped) == ("kbudde", "3.10.8", 0)
+            assert all(node.running and node.values["memory_bytes"] > 1e7 for node in reading.nodes)
+        finally:
+            channel.queue_delete(name)
+            source.close()
 
 
 def test_over_http() -> None:
