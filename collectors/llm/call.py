@@ -32,6 +32,7 @@ Settle = Callable[[Decimal | None], None]
 _NOT_STREAMED = Asked()
 _TOGETHER = 8  # pieces of a stream that are read at once: one by one each would find the caches cold
 _SMALL = 1024  # bytes of a piece that may wait for the next
+_MOST_UNREAD = 256  # pieces of a document, which is read when it is whole, and not in the application's time
 
 
 @dataclass(slots=True, eq=False)
@@ -61,7 +62,8 @@ class Call:
     _asked: Asked | None = None
     _budget: str | None = None
     _reader: Reader | None = None
-    _unread: list[tuple[bytes, float]] = field(default_factory=list)  # pieces of a stream, and when they came
+    _head: Mapping[str, str] | None = None  # of an answer that is one document, and not read yet
+    _unread: list[tuple[bytes, float]] = field(default_factory=list)  # pieces of the body, and when they came
     _read: bool = False  # to its end
     _decode: Decoder = bytes
     _input_guess: int | None = None
@@ -111,11 +113,13 @@ class Call:
             decode = decoder(encoding) if encoding else bytes
             if decode is None:
                 return
-            hide = hide and status < 400 and decode is bytes
-            json = headers.get("content-type", "").startswith("application/json")
-            asked = _NOT_STREAMED if json and self._asked is None and not self.may_stream else self.asked
             self._decode = decode
-            self._reader = self.target.form.reader(headers=headers, asked=asked, hide_usage=hide)
+            json = headers.get("content-type", "").startswith("application/json")
+            if json and self._asked is None and not self.may_stream:
+                self._head = headers
+                return
+            hide = hide and status < 400 and decode is bytes
+            self._reader = self.target.form.reader(headers=headers, asked=self.asked, hide_usage=hide)
             self.hides = hide and self._reader.streams
         except Exception as error:  # noqa: BLE001
             self.meter.stumbled(error)
@@ -125,12 +129,19 @@ class Call:
         if self.hides:
             return self._read_piece(chunk, perf_counter())
         self._unread.append((chunk, perf_counter()))
-        if len(self._unread) >= _TOGETHER or len(chunk) > _SMALL:
+        if self._head is None:
+            if len(self._unread) >= _TOGETHER or len(chunk) > _SMALL:
+                self._catch_up()
+        elif len(self._unread) >= _MOST_UNREAD:
             self._catch_up()
         return chunk
 
     def _catch_up(self) -> None:
         """Read the pieces that have waited."""
+        head, self._head = self._head, None
+        if head is not None:
+            with self.meter.guard:
+                self._reader = self.target.form.reader(headers=head, asked=_NOT_STREAMED)
         unread, self._unread = self._unread, []
         for chunk, at in unread:
             self._read_piece(chunk, at)
@@ -155,8 +166,8 @@ class Call:
         if self.ended is not None:
             return b""
         self.ended = perf_counter()
-        if error is None and self._reader is not None and not self._reader.streams:
-            self._submit()  # the document is read with the row, and not in the application's time
+        if error is None and (self._head is not None or (self._reader is not None and not self._reader.streams)):
+            self._submit()  # the document is read with the row
             return b""
         left = self._held()
         self._read = True
@@ -284,7 +295,7 @@ class Call:
         return None if at is None or (self.http_status or 0) >= 400 else at - self.started
 
     def _held(self) -> bytes:
-        if self._unread:
+        if self._unread or self._head is not None:
             self._catch_up()
         if self._reader is not None:
             with self.meter.guard:

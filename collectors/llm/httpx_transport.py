@@ -9,7 +9,7 @@ from typing import Any
 from collectors.llm.attribution import HEADER
 from collectors.llm.patches import Patch, put
 from collectors.llm.relay import AsyncRelay, Relay, Replay
-from collectors.llm.sending import REFUSALS, TOLD, Denied, Sender, Sending
+from collectors.llm.sending import HEARD, HEARD_OF_AWS, REFUSALS, TOLD, Denied, Sender, Sending
 from collectors.llm.target import target
 
 MODULES = ("httpx2", "httpx")  # openai 3 and anthropic 2 use the first, what came before them the second
@@ -138,14 +138,16 @@ def _told(header: bytes) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _name(header: bytes) -> str:
-    return header.lower().decode("latin-1")
+def _heard(header: bytes) -> str:
+    """The same for a response: what a `Call` and the formats ask for."""
+    lower = header.lower().decode("latin-1")
+    return lower if lower in HEARD or lower.startswith(HEARD_OF_AWS) else ""
 
 
 def _relayed(response: Any, sending: Sending, body: type) -> Any:
     """The response, whose body passes by the call."""
     # A dictionary, for httpx goes through all its headers to find one.
-    headers = {_name(key): value.decode("latin-1") for key, value in response.headers.raw}
+    headers = {heard: value.decode("latin-1") for key, value in response.headers.raw if (heard := _heard(key))}
     sending.answered(response.status_code, headers)
     if sending.call.hides:
         response.headers.pop("content-length", None)

@@ -24,6 +24,8 @@ TOLD = frozenset(  # the headers of a request that tell something about it, besi
         *("amz-sdk-request", "content-digest", "content-encoding", "x-stainless-retry-count"),
     )
 )
+HEARD = frozenset({"content-type", "content-encoding", "x-request-id", "request-id"})  # those of a response
+HEARD_OF_AWS = "x-amzn-"
 _MOST_REFUSING = 1_000
 _FAILED = 400
 
