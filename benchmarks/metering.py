@@ -50,6 +50,7 @@ def main() -> None:
                     print(f"{pair.name} {pair.metered.version}, openai {pair.metered.openai}", file=sys.stderr)
                 if "cpu" in parts:
                     figures += metering_cpu.measure(pairs, rounds=arguments.rounds)
+                    figures += metering_cpu.alternated(pairs[0].metered)
                 if "memory" in parts:
                     figures += metering_memory.measure(pairs)
         if "accuracy" in parts:

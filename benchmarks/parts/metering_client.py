@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import json
+import statistics
 import sys
 import time
 import tracemalloc
@@ -49,6 +50,32 @@ class Client:
         field more in each, which the client itself takes time to read.
         """
         return self._timed(lambda: self.stream(prompt, stream_options={"include_usage": True}), count)
+
+    def alternated(self, prompt: str, way: str, count: int, turn: int, *, whole: bool) -> Answer:
+        """CPU seconds that metering adds to one call or stream: the median over `count` pairs of turns of `turn` each.
+
+        Both turns of a pair run in this process, one after the other, so that they differ in nothing but the metering.
+        The calling thread counts, or the `whole` process until the rows are written.
+        """
+        once = {"calls": self.call, "streams": self.stream}[way]
+        options = {"stream_options": {"include_usage": True}} if way == "streams" else {}
+        clock = time.process_time if whole else time.thread_time
+        added = []
+        gc.collect()
+        for pair in range(count):
+            taken = {}
+            for on in (True, False) if pair % 2 else (False, True):
+                self.variant.metered(on=on)
+                begun = clock()
+                for _ in range(turn):
+                    once(prompt, **options)
+                if whole:
+                    self.variant.flush()
+                taken[on] = clock() - begun
+            added.append((taken[True] - taken[False]) / turn)
+        self.variant.metered(on=True)
+        self.variant.flush()
+        return {"added_s": statistics.median(added)}
 
     def ask(self, prompt: str, *, streamed: bool, usage: bool) -> Answer:
         """What the variant says of one call."""

@@ -11,10 +11,11 @@ import statistics
 from collections.abc import Sequence
 
 from benchmarks.parts.figures import Figure
-from benchmarks.parts.metering_processes import Pair
+from benchmarks.parts.metering_processes import Contender, Pair
 from tests.dialects.plan import Plan
 
 CALLS, STREAMS, CHUNKS = 200, 1, 1_000  # a turn: short, so that the two of a pair meet the same machine
+PAIRS = {"calls": 3_000, "streams": 15}  # with the tap and without
 A_CALL_US, A_CHUNK_US = 60.0, 2.0
 PLANS = {
     "call that is not streamed": (Plan(key="call"), "calls", CALLS, 1, A_CALL_US),
@@ -65,4 +66,19 @@ def measure(pairs: Sequence[Pair], *, rounds: int) -> list[Figure]:
                     at_most=True,
                 )
             )
+    return figures
+
+
+def alternated(ours: Contender) -> list[Figure]:
+    """The figures of ours with the tap switched on and off in one process: steadier, but peers have no such switch."""
+    figures = []
+    for what, (plan, do, _, per, reach) in PLANS.items():
+        for scope, whole in {"whole process": True, "calling thread": False}.items():
+            # Many rows are written at once, as they are when calls come in a row.
+            turn = CALLS if whole and do == "calls" else 1
+            order = {"prompt": plan.prompt, "way": do, "turn": turn, "whole": whole}
+            ours.ask("alternated", count=2, **order)
+            taken = 1e6 * ours.ask("alternated", count=PAIRS[do] // turn, **order)["added_s"] / per
+            name = f"the same, tap switched on and off: {what}, {scope}"
+            figures.append(Figure(name, "us", taken, {}, None, taken, reach, at_most=True))
     return figures

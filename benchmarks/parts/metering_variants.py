@@ -77,10 +77,15 @@ class ours:  # noqa: N801
 
         sys.path.insert(0, str(Path(__file__).parents[2]))
         from collectors import llm
+        from collectors.llm.tap import _Installed
 
-        self._llm = llm
+        self._llm, self._installed = llm, _Installed
         self._tap = llm.install(providers={})
         self.version = metadata.version("gaugebook")
+
+    def metered(self, *, on: bool) -> None:
+        """Let the calls that follow be metered or not, with everything else as it is."""
+        self._installed.tap = self._tap if on else None
 
     def flush(self) -> None:
         if not self._tap.flush(60):
