@@ -143,8 +143,21 @@ class Call:
             with self.meter.guard:
                 self._reader = self.target.form.reader(headers=head, asked=_NOT_STREAMED)
         unread, self._unread = self._unread, []
+        if len(unread) > 1 and self._are_tokens(unread):
+            return
         for chunk, at in unread:
             self._read_piece(chunk, at)
+
+    def _are_tokens(self, pieces: list[tuple[bytes, float]]) -> bool:
+        """Read them at one go if they tell nothing but tokens, as most of a stream does."""
+        reader = self._reader
+        if reader is None or self._generated is not None or self._decode is not bytes:
+            return False
+        try:
+            return reader.feed_tokens(b"".join([chunk for chunk, _ in pieces]), pieces[-1][1])
+        except Exception as error:  # noqa: BLE001
+            self.meter.stumbled(error)
+            return False
 
     def _read_piece(self, chunk: bytes, at: float) -> bytes:
         reader = self._reader

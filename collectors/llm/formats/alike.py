@@ -58,12 +58,14 @@ class Alike:
             return
 
     def fits(self, event: bytes) -> bool:
-        """Whether the event is the remembered one with another text."""
+        """Whether the event is the remembered one with another text, or several events are, one after the other."""
         if not event.startswith(self._head):
             return False
         start = self._from
         end = event.find(b'"', start)
         if event[end:] != self._tail:  # there are quotes in the text, or what is behind it varies
+            if event.endswith(self._tail) and self._fit(event):
+                return True
             behind = self._behind
             if not event.startswith(behind, end):
                 text = _TEXT.match(event, start)
@@ -73,3 +75,10 @@ class Alike:
             if event[end + len(behind) :].translate(None, self._ignored) != self._foot:
                 return False
         return end > start and event.find(b"\n", start, end) < 0
+
+    def _fit(self, events: bytes) -> bool:
+        """Whether these are events that fit, with no quote in any text: looked at all at once."""
+        if self._head + self._tail in events:
+            return False  # a text is empty
+        texts = events[self._from : -len(self._tail)].replace(self._tail + self._head, b"")
+        return not (b'"' in texts or b"\\" in texts or b"\n" in texts or b"\r" in texts)

@@ -60,6 +60,10 @@ class Reader(Protocol):
     answer: Answer
     streams: bool
 
+    def feed_tokens(self, data: bytes, at: float) -> bool:
+        """Take the next bytes if they tell nothing but tokens, the last of them at `at` (s); False: they are not taken."""
+        ...
+
     def feed(self, data: bytes, at: float) -> bytes:
         """Take the next bytes, which arrived at `at` (s); return those that the application should see now."""
         ...

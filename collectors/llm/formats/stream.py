@@ -81,9 +81,14 @@ class StreamReader:
         self._is_token = grammar.is_token
         self._hide_usage = hide_usage
 
+    def feed_tokens(self, data: bytes, at: float) -> bool:
+        if self._splitter.held or not self._is_token(data):
+            return False
+        self.answer.last_token_at = at
+        return True
+
     def feed(self, data: bytes, at: float) -> bytes:
-        if not self._splitter.held and self._is_token(data):
-            self.answer.last_token_at = at
+        if self.feed_tokens(data, at):
             return data
         return self._take(self._splitter.feed(data), at)
 
@@ -131,6 +136,9 @@ class BodyReader:
         self.answer = Answer()
         self._read_body, self._find = read_body, find
         self._body = bytearray()
+
+    def feed_tokens(self, data: bytes, at: float) -> bool:  # noqa: ARG002
+        return False
 
     def feed(self, data: bytes, at: float) -> bytes:  # noqa: ARG002 - when it came matters to streams only
         if len(self._body) <= LIMIT_BYTES:

@@ -29,13 +29,20 @@ def test_another_text_fits(first, second, spaced):
     assert knows(chat(first, p="abc"), chat(second, p="abcdefghi"))
 
 
+def test_several_events_fit_at_once():
+    assert knows(chat("first"), chat("a") + chat("b c") + chat("{}"))
+
+
 @pytest.mark.parametrize(
     "event",
     [
         chat(""),
         chat("a", usage={"prompt_tokens": 1}),
         chat("a", obfuscation="x"),
-        chat("a") + chat("b"),
+        chat("a") + chat(""),
+        chat("") + chat("a"),
+        chat("a") + chat("b")[:-1],
+        chat("a") + chat("b", usage={"prompt_tokens": 1}) + chat("c"),
         chat("a") + b"data: [DONE]\n\n",
         chat("a")[:-1],
         chat("a").replace(b"null", b'"stop"'),
