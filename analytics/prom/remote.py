@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pyarrow as pa
-
 from analytics.prom.bounds import Bound
 from analytics.prom.frames import Chunks, Frames
 from analytics.prom.progress import Progress
@@ -64,6 +62,8 @@ def ask_samples(api: Api, selector: Selector, lo: int, hi: int) -> bytes:
     packed = api.patiently(read)
     if not packed:
         return b""
+    import pyarrow as pa  # 0.15 s to load, and chunks need it not
+
     try:
         size, _ = read_varint(packed, 0)
         unpacked: bytes = pa.decompress(packed, decompressed_size=size, codec="snappy", asbytes=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
-
 from analytics.prom.samples import Labels
 from analytics.prom.selector import Selector
 from store.errors import SourceError
@@ -28,8 +26,15 @@ def request(selector: Selector, lo: int, hi: int, kind: int) -> bytes:
         for each in selector.matchers
     )
     query = _number(1, lo) + _number(2, hi) + matchers
-    compressed: bytes = pa.compress(_message(1, query) + _message(2, _varint(kind)), codec="snappy", asbytes=True)
-    return compressed
+    return _snappy(_message(1, query) + _message(2, _varint(kind)))
+
+
+def _snappy(data: bytes) -> bytes:
+    """Snappy's format with nothing made shorter: loading a library for so few bytes would cost a first read 0.15 s.
+
+    Source: https://github.com/google/snappy/blob/main/format_description.txt, literals with a length of four bytes.
+    """
+    return _varint(len(data)) + b"\xfc" + (len(data) - 1).to_bytes(4, "little") + data
 
 
 def read_labels(packed: bytes) -> Labels:

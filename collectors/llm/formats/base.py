@@ -61,7 +61,7 @@ class Reader(Protocol):
     streams: bool
 
     def feed_tokens(self, data: bytes, at: float) -> bool:
-        """Take the next bytes if they tell nothing but tokens, the last of them at `at` (s); False: they are not taken."""
+        """Take the next bytes if they tell nothing but tokens, the last at `at` (s); False: they are not taken."""
         ...
 
     def feed(self, data: bytes, at: float) -> bytes:
