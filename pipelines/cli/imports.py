@@ -10,7 +10,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from collectors.files.load import Imported, load_llm, load_usage
-from pipelines.cli.common import console, errors
+from pipelines.cli.common import conclude, errors
 from pipelines.cli.prometheus import prometheus
 from store.errors import ParameterInvalid
 from store.migrate import migrate
@@ -111,13 +111,7 @@ def _conclude(file: Path, imported: Imported, *, dry_run: bool) -> None:
     line += f", {imported.rejected} rejected"
     if imported.skipped:
         line += f", {imported.skipped} are no requests"
-    if not imported.rejected:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-        return
-    for problem in imported.problems:
-        errors.print(f"{file.name}: {problem}", markup=False, highlight=False, soft_wrap=True)
-    errors.print(line, markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(2)
+    conclude(line, [f"{file.name}: {problem}" for problem in imported.problems])
 
 
 def _named(**given: str | None) -> dict[str, str]:

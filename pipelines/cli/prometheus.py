@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.cli.common import console, errors, progress
+from pipelines.cli.common import conclude, progress
 from store.errors import ParameterInvalid
 from store.settings import load
 
@@ -95,10 +95,6 @@ def _conclude(copied: Copied, *, dry_run: bool) -> None:
         line += f": {copied.written:,} written, {copied.there:,} were there"
         if copied.covered:
             line += f", {copied.covered:,} not needed beside the store's own"
-    if not copied.rejected:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-        return
-    for problem in copied.problems:
-        errors.print(problem, markup=False, highlight=False, soft_wrap=True)
-    errors.print(f"{line}, {copied.rejected:,} refused", markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(2)
+    if copied.rejected:
+        line += f", {copied.rejected:,} refused"
+    conclude(line, copied.problems)

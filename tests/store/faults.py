@@ -6,7 +6,6 @@ import os
 import random
 import select
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +23,7 @@ from store.connect import connect
 from store.embedded import EmbeddedServer
 from store.rollup import refresh
 from store.settings import PREFIX, TEST_PREFIX, Settings, load
+from tests.network import Proxy
 from tests.store.load import COLLECTOR, batch
 from tests.store.tallies import Told
 
@@ -166,68 +166,6 @@ def count(settings: Settings, acknowledged: int) -> None:
     assert rolled == (len(found), sum(found))
 
 
-class Proxy:
-    """A TCP port in front of the Unix socket of the database that `settings` name.
-
-    While it is cut it swallows all that comes, from both sides.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        there = conninfo_to_dict(settings.dsn.get_secret_value())
-        self._target = f"{there['host']}/.s.PGSQL.{there['port']}"
-        self._cut = threading.Event()
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listening.getsockname()[1])
-        self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    @contextmanager
-    def cut(self) -> Iterator[None]:
-        """Nothing passes; afterwards the connections of before are gone, which nobody was told."""
-        self._cut.set()
-        try:
-            yield
-        finally:
-            pairs, self._pairs = self._pairs, []
-            self._cut.clear()
-            for pair in pairs:
-                self._end(pair)
-
-    def close(self) -> None:
-        with suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)  # wakes who waits for a connection
-        self._listening.close()
-        for pair in self._pairs:
-            self._end(pair)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._listening.accept()
-                far = socket.socket(socket.AF_UNIX)
-                far.connect(self._target)
-            except OSError:
-                return
-            self._pairs.append((near, far))
-            for one, other in ((near, far), (far, near)):
-                threading.Thread(target=self._pass, args=(one, other), daemon=True).start()
-
-    def _pass(self, one: socket.socket, other: socket.socket) -> None:
-        with suppress(OSError):
-            while data := one.recv(1 << 16):
-                if not self._cut.is_set():
-                    other.sendall(data)
-        if not self._cut.is_set():
-            self._end((one, other))
-
-    @staticmethod
-    def _end(pair: tuple[socket.socket, socket.socket]) -> None:
-        for one in pair:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
-
-
 @contextmanager
 def tiny_disk(folder: Path, megabytes: int) -> Iterator[Path | None]:
     """A file system of that size at `folder`; None where we may not mount one."""
@@ -273,7 +211,7 @@ def two_writers_of_the_same_rows(settings: Settings, *, batches: int) -> None:
 
 def the_network_is_cut(settings: Settings, *, for_s: float) -> None:
     """A collector behind a network that swallows everything for a while."""
-    proxy, told = Proxy(settings), Told()
+    proxy, told = Proxy.of_database(settings), Told()
     with sink_of(through(proxy, settings), told=told) as sink:
         first = 0
 

@@ -17,10 +17,10 @@ from store.segment import HEADER_BYTES
 from store.settings import load
 from store.spool import Spool
 from tests.fix_prometheus import wait_until
+from tests.network import Proxy
 from tests.servers import open_folder
 from tests.store.faults import (
     Load,
-    Proxy,
     administration,
     count,
     database,
@@ -228,7 +228,7 @@ def test_the_network_is_cut(store, told):
 
 def test_a_server_that_never_answers_again_is_given_up(store, monkeypatch, caplog):
     monkeypatch.setattr(deliver, "WRITE_LIMIT_S", 0.5)
-    proxy = Proxy(store)
+    proxy = Proxy.of_database(store)
     with sink_of(through(proxy, store)) as sink:
         sink.write(batch(0, 20))
         assert sink.flush(10)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +22,7 @@ from store.settings import load
 from tests.collectors.rabbitmq.names import NASTY
 from tests.fix_prometheus import wait_until
 from tests.fix_rabbitmq import LAUNCHER, Broker
+from tests.network import Proxy
 from tests.servers import free_port
 
 Page = dict[tuple[str, ...], float]
@@ -303,61 +303,8 @@ def test_nasty_names_go_all_the_way(broker: Broker, collector: Callable[..., Col
         api.close()
 
 
-class Proxy:
-    """A TCP port in front of another. While it is cut it swallows all that comes, from both sides."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._cut = threading.Event()
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listening.getsockname()[1])
-        self._open: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    @contextmanager
-    def cut(self) -> Iterator[None]:
-        self._cut.set()
-        try:
-            yield
-        finally:
-            self._cut.clear()
-            self._end()
-
-    def close(self) -> None:
-        with suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)  # wakes who waits for a connection
-        self._listening.close()
-        self._end()
-
-    def _end(self) -> None:
-        for one in self._open:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
-        self._open = []
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._listening.accept()
-                far = socket.create_connection(("127.0.0.1", self._target))
-            except OSError:
-                return
-            self._open += [near, far]
-            for one, other in ((near, far), (far, near)):
-                threading.Thread(target=self._pass, args=(one, other), daemon=True).start()
-
-    def _pass(self, one: socket.socket, other: socket.socket) -> None:
-        with suppress(OSError):
-            while data := one.recv(1 << 16):
-                if not self._cut.is_set():
-                    other.sendall(data)
-        with suppress(OSError):
-            other.shutdown(socket.SHUT_RDWR)
-
-
 def test_the_network_to_the_broker_is_cut(broker: Broker, collector: Callable[..., Collector]) -> None:
-    api, plugin = Proxy(broker.management_port), Proxy(broker.prometheus_port)
+    api, plugin = Proxy.of_port(broker.management_port), Proxy.of_port(broker.prometheus_port)
     try:
         one = collector(
             f"http://guest:guest@127.0.0.1:{api.port}",
@@ -386,7 +333,7 @@ def test_the_network_to_the_broker_is_cut(broker: Broker, collector: Callable[..
 
 def test_the_management_api_alone_is_cut(broker: Broker, collector: Callable[..., Collector]) -> None:
     """Depth and totals go on by way of the plugin, without detail."""
-    api = Proxy(broker.management_port)
+    api = Proxy.of_port(broker.management_port)
     try:
         one = collector(
             f"http://guest:guest@127.0.0.1:{api.port}",
