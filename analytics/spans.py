@@ -140,7 +140,10 @@ def moment(when: When, end: datetime, name: str) -> datetime | None:
     if when is None or when == "":
         return None
     if isinstance(when, timedelta):
-        return end - when
+        try:
+            return end - when
+        except OverflowError:
+            raise ParameterInvalid(name, f"expected an age of less than two thousand years, got {when!r}") from None
     if isinstance(when, str):
         try:
             when = datetime.fromisoformat(when)

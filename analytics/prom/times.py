@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from analytics.spans import moment
 from store.errors import ParameterInvalid
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -26,22 +27,13 @@ def time_ms(when: Time, end: datetime, name: str) -> int | None:
     Raises:
         ParameterInvalid: it is no time, or one without a zone.
     """
-    try:
-        if isinstance(when, str):
-            when = datetime.fromisoformat(when)
-        elif isinstance(when, int | float):
+    if isinstance(when, int | float):
+        try:
             when = datetime.fromtimestamp(when, UTC)
-        elif isinstance(when, timedelta):
-            when = end - when
-    except (ValueError, OverflowError, OSError):
-        raise ParameterInvalid(name, f"expected a time such as 2026-11-01T00:00Z, got {when!r}") from None
-    if when is None:
-        return None
-    if not isinstance(when, datetime):
-        raise ParameterInvalid(name, f"expected an aware datetime, an ISO text, seconds or a timedelta, got {when!r}")
-    if when.tzinfo is None:
-        raise ParameterInvalid(name, f"{when.isoformat()} has no time zone; write {when.isoformat()}Z for UTC")
-    return (when - EPOCH) // MILLISECOND
+        except (ValueError, OverflowError, OSError):
+            raise ParameterInvalid(name, f"expected seconds since 1970, got {when!r}") from None
+    found = moment(when, end, name)
+    return None if found is None else (found - EPOCH) // MILLISECOND
 
 
 def span_ms(start: Time, end: Time, now: datetime) -> tuple[int, int]:

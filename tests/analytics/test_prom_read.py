@@ -199,7 +199,7 @@ def test_instant(past):
         (("t_walk", None, END), "'start': is missing"),
         (("t_walk", END, START), "'start': .* is after end"),
         (("t_walk", datetime(2026, 10, 31), END), "has no time zone"),
-        (("t_walk", "yesterday", END), "expected a time such as"),
+        (("t_walk", "yesterday", END), "expected an ISO time such as"),
         (("t_walk", START, END, 0), "'step': expected seconds"),
         (("t_walk", START, END, "5 minutes"), "'step': expected seconds"),
         (("t_walk", START, END, timedelta(0)), "'step': expected seconds"),
