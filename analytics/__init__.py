@@ -6,43 +6,83 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from analytics import charts, cost, load, prom, quality, queues
+    from analytics import budget, charts, cost, load, mutes, prom, quality, queues
+    from analytics.alarms import Alarms
     from analytics.article import show
+    from analytics.budget import Outlook
+    from analytics.capacity import Capacity
+    from analytics.changes import ChangePoints, changepoints
     from analytics.cost import CostBreakdown
     from analytics.detection import Anomalies, anomalies
+    from analytics.drivers import CostDrivers
+    from analytics.explain import Contributions
     from analytics.forecasting import Forecast, forecast
+    from analytics.lags import LeadLag
     from analytics.quality import Quality
-    from analytics.seasons import Seasonality, seasonality
+    from analytics.queues import QueueState
+    from analytics.repricing import WhatIf
+    from analytics.seasonal import Seasonality, seasonality
+    from analytics.series_quality import SeriesQuality
+    from analytics.streaming import Scorer
+    from analytics.watching import watch
 
 __all__ = [
+    "Alarms",
     "Anomalies",
+    "Capacity",
+    "ChangePoints",
+    "Contributions",
     "CostBreakdown",
+    "CostDrivers",
     "Forecast",
+    "LeadLag",
+    "Outlook",
     "Quality",
+    "QueueState",
+    "Scorer",
     "Seasonality",
+    "SeriesQuality",
+    "WhatIf",
     "anomalies",
+    "budget",
+    "changepoints",
     "charts",
     "cost",
     "forecast",
     "load",
+    "mutes",
     "prom",
     "quality",
     "queues",
     "seasonality",
     "show",
+    "watch",
 ]
 
 # No module bears the name of a function: importing `analytics.forecast` would replace the function by the module.
 _HOMES = {
+    "Alarms": "alarms",
     "Anomalies": "detection",
+    "Capacity": "capacity",
+    "ChangePoints": "changes",
+    "Contributions": "explain",
     "CostBreakdown": "cost",
+    "CostDrivers": "drivers",
     "Forecast": "forecasting",
+    "LeadLag": "lags",
+    "Outlook": "budget",
     "Quality": "quality",
-    "Seasonality": "seasons",
+    "QueueState": "queues",
+    "Scorer": "streaming",
+    "Seasonality": "seasonal",
+    "SeriesQuality": "series_quality",
+    "WhatIf": "repricing",
     "anomalies": "detection",
+    "changepoints": "changes",
     "forecast": "forecasting",
-    "seasonality": "seasons",
+    "seasonality": "seasonal",
     "show": "article",
+    "watch": "watching",
 }
 
 

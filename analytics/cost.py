@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from analytics import words
+from analytics.drivers import CostDrivers, drivers
 from analytics.frames import Kind, native, polars
-from analytics.spans import WIDTH, When, moment
-from store.errors import ColumnMissing, NoRows, ParameterInvalid
+from analytics.repricing import WhatIf, what_if
+from analytics.spans import When
+from analytics.spend import COUNTS, INTEGER, Columns, bounds, spend
+from store.errors import ColumnMissing, NoRows
 
 if TYPE_CHECKING:
+    import pandas as pd
     from plotly.graph_objects import Figure
 
     from analytics.frames import Frame
 
+__all__ = ["CostBreakdown", "CostDrivers", "WhatIf", "breakdown", "drivers", "measure", "what_if"]
+
 NANO = 1_000_000_000  # costs are added up in whole billionths of a dollar, so that every breakdown has the same total
-HOUR = WIDTH["hourly"]
-COUNTS = ("requests", "errors", "input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "unpriced")
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,9 +57,17 @@ class CostBreakdown:
         """`table` as polars."""
         return self.table
 
+    def to_pandas(self) -> pd.DataFrame:
+        """`table` as pandas."""
+        return self.table.to_pandas()
+
     def to_native(self) -> Frame:
         """`table` as the kind of frame that came in."""
         return native(self.table, self.kind)
+
+    def report(self) -> tuple[str, Figure, pl.DataFrame]:
+        """What a report shows: a sentence, the chart, the columns for people."""
+        return self.sentence(), self.plot(), self.for_people()
 
     def sentence(self) -> str:
         """The headline: how much, how it changed, who spent most, what is not in it."""
@@ -103,7 +115,14 @@ class CostBreakdown:
 
 
 def breakdown(
-    frame: Frame, by: str | Sequence[str] = "team", *, since: When = None, until: When = None
+    frame: Frame,
+    by: str | Sequence[str] = "team",
+    *,
+    since: When = None,
+    until: When = None,
+    time_col: str = "bucket",
+    cost_col: str = "total_cost",
+    requests_col: str = "requests",
 ) -> CostBreakdown:
     """Break spend down by dimensions, beside the span of equal length before it.
 
@@ -114,11 +133,14 @@ def breakdown(
         since: start; an aware datetime, an ISO text with a zone or a timedelta before the last bucket's end. Default:
             the start of the frame, with nothing to compare.
         until: end, not included; likewise. Default: the end of the frame.
+        time_col: name of the column of times.
+        cost_col: name of the column of costs.
+        requests_col: name of the column of requests.
 
     Raises:
         NoRows: nothing in the span.
-        ColumnMissing: bucket, requests, total_cost or one of `by` is not there.
-        ParameterInvalid: a time cannot be used.
+        ColumnMissing: a column is not there.
+        ParameterInvalid: a time, cost or count cannot be used.
 
     >>> hours = pl.datetime_range(datetime(2026, 1, 1), datetime(2026, 1, 1, 3), "1h", time_zone="UTC", eager=True)
     >>> rows = pl.DataFrame({"bucket": hours, "team": list("aaba"), "requests": 10, "total_cost": [1.0, 2, 3, 3]})
@@ -126,24 +148,9 @@ def breakdown(
     >>> spend.total_usd, spend.previous_usd, spend.table["delta_usd"].to_list()
     (6.0, 3.0, [0.0, 3.0])
     """
-    data, kind = polars(frame)
-    dims = (by,) if isinstance(by, str) else tuple(by)
-    for name in ("bucket", "requests", "total_cost", *dims):
-        if name not in data.columns:
-            raise ColumnMissing(name, data.columns)
-    if not dims:
-        raise ParameterInvalid("by", "expected at least one dimension, such as team")
-    if data.is_empty():
-        raise NoRows("the cost frame")
-    if not isinstance(data["bucket"].dtype, pl.Datetime) or data["bucket"].dtype.time_zone is None:
-        raise ParameterInvalid("bucket", f"expected datetimes with a zone, got {data['bucket'].dtype}")
-    data = data.with_columns(pl.col("bucket").dt.convert_time_zone("UTC"))
-    begin, stop, reach = _bounds(data, since, until)
-
-    data = data.with_columns(
-        (pl.col("total_cost").fill_null(0).fill_nan(0) * NANO).round().cast(pl.Int64).alias("nano"),
-        *(pl.lit(0, pl.Int64).alias(name) for name in COUNTS if name not in data.columns),
-    )
+    data, dims, kind = spend(frame, by, Columns(time_col, cost_col, requests_col))
+    begin, stop, reach = bounds(data, since, until)
+    data = data.with_columns((pl.col("total_cost").fill_null(0) * NANO).round().cast(INTEGER).alias("nano"))
     now = data.filter((pl.col("bucket") >= begin) & (pl.col("bucket") < stop))
     if now.is_empty():
         raise NoRows(f"the span {words.moment(begin)} to {words.moment(stop)}")
@@ -184,19 +191,3 @@ def measure(frame: Frame) -> tuple[str, str]:
     if "total_cost" not in data.columns:
         raise ColumnMissing("total_cost", data.columns)
     return ("cost_usd", "USD") if (data["total_cost"].fill_null(0) > 0).any() else ("requests", "requests")
-
-
-def _bounds(data: pl.DataFrame, since: When, until: When) -> tuple[datetime, datetime, bool]:
-    """The span, and whether the frame reaches back over the one before it."""
-    buckets = data["bucket"].unique().sort()
-    gaps = buckets.diff().drop_nulls()
-    width = gaps.min() if len(gaps) else None
-    first, last = buckets[0], buckets[-1]
-    end = last + (width if width is not None else HOUR)
-    stop = moment(until, end, "until") or end
-    begin = moment(since, end, "since") or first
-    if begin >= stop:
-        raise ParameterInvalid("since", f"{words.moment(begin)} is not before until, {words.moment(stop)}")
-    # A quiet first day may have no row; a frame that starts later than that was not there.
-    slack = min((stop - begin) / 4, 24 * HOUR)
-    return begin, stop, first <= begin - (stop - begin) + slack and first < begin

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Protocol
 
 import numpy as np
 
-from analytics import ensemble as batch
+from analytics.ensemble import ensemble
 from analytics.frames import Floats
-from analytics.intervals import Rolling, plan, roll
+from analytics.intermittent import intermittent, lifted
+from analytics.intervals import ORIGINS, Rolling, Solver, compared, plan
+from analytics.naive import seasonal_naive
 from store.errors import UnknownName
 
 FEW = 12  # points; a history shorter than this repeats its last value
 ZEROS = 0.2  # share of zeros from which a series counts as intermittent
+MANY = 24  # rolling origins of a series whose errors are of no simple shape
 DRAWS = 400  # simulated paths of an engine that knows its own distribution
 
 
@@ -71,51 +75,71 @@ def short(past: Floats, _actual: Floats, horizon: int, _seasons: tuple[int, ...]
     return Draft(np.repeat(past[:, -1:], horizon, axis=1), draws, note)
 
 
-def _batched(solver: Callable[[Floats, int, tuple[int, ...]], Floats], words: str) -> Engine:
-    def run(past: Floats, actual: Floats, horizon: int, seasons: tuple[int, ...]) -> Draft:
-        def solve(rows: Floats, steps: int) -> Floats:
-            return solver(rows, steps, seasons)
+def batched(solver: Solver, words: str, *, by_height: bool = False) -> Engine:
+    """An engine made of a solver of whole batches: points, and errors from rolling origins.
 
+    `by_height`: the errors of a forecast depend on how high it is, as those of series with many zeros do.
+    """
+
+    def run(past: Floats, actual: Floats, horizon: int, seasons: tuple[int, ...]) -> Draft:
         points = int(np.isfinite(past).sum(axis=1).min())
         need = max(FEW - 2, 2 * seasons[0] if seasons else 0, sum(seasons))
-        steps, offsets = plan(points, horizon, min(need, points - 2), seasons[0] if seasons else 1)
-        rolling = roll(past, actual, steps, offsets, solve)
+        steps, offsets = plan(
+            points, horizon, min(need, points - 2), seasons[0] if seasons else 1, MANY if by_height else ORIGINS
+        )
+        made = solver(past, horizon, seasons, (0, *offsets))
+        if by_height and offsets:
+            made = lifted(np.maximum(made, 0.0), actual, offsets, steps)
+        rolling = compared(actual, made[:, 1:, :steps], offsets)
+        if by_height:
+            rolling = replace(rolling, made=made[:, 1:, :steps])
         named = f"season {' and '.join(map(str, seasons))}" if seasons else "no season confirmed"
         note = f"{words}; {named}; intervals from {len(offsets)} rolling origins of {steps} steps"
-        return Draft(solve(past, horizon), rolling, note)
+        return Draft(made[:, 0], rolling, note)
 
     return run
 
 
-def _naive(past: Floats, horizon: int, seasons: tuple[int, ...]) -> Floats:
-    return batch.seasonal_naive(past, horizon, seasons[-1] if seasons else 1)
+def _naive(past: Floats, horizon: int, seasons: tuple[int, ...], offsets: Sequence[int]) -> Floats:
+    return seasonal_naive(past, horizon, seasons[-1] if seasons else 1, offsets)
 
 
-def _ets(past: Floats, _actual: Floats, horizon: int, seasons: tuple[int, ...]) -> Draft:
-    """Exponential smoothing with damped trend and additive season, one fit a series; errors are simulated paths.
+def register(name: str, loader: Engine | str) -> None:
+    """Make an engine known by name: itself, or the place "package.module:attribute", imported on first use.
 
-    Hyndman, Koehler, Ord and Snyder, *Forecasting with Exponential Smoothing*, 2008, through statsmodels.
+    With "()" behind it the attribute makes engines: it is called with what follows the colon in the engine's name.
+
+    >>> register("mine", "analytics.engines:constant")
+    >>> engine("mine") is constant, ENGINES.pop("mine") is constant
+    (True, True)
     """
-    import warnings
+    ENGINES[name] = loader
 
-    from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
-    points, paths = [], []
-    for row in past:
-        series = row[np.isfinite(row)]
-        season = seasons[0] if seasons and len(series) >= 2 * seasons[0] + 3 else None
-        shape = {"seasonal": "add", "seasonal_periods": season} if season else {}
-        model = ETSModel(series, error="add", trend="add", damped_trend=True, **shape)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a fit that stopped early is still a fit; its errors tell how good
-            fitted = model.fit(disp=False)
-            ahead = np.asarray(fitted.forecast(horizon))
-            drawn = fitted.simulate(horizon, anchor="end", repetitions=DRAWS, rng=np.random.default_rng(0))
-        points.append(ahead)
-        paths.append(np.asarray(drawn).reshape(horizon, DRAWS).T - ahead)
-    named = f"season {seasons[0]}" if seasons else "no season"
-    note = f"exponential smoothing by statsmodels; {named}; intervals from {DRAWS} simulated paths"
-    return Draft(np.stack(points), Rolling(np.stack(paths), (0,)), note)
+def engine(name: str) -> Engine:
+    """The engine of this name, loaded; "statsforecast:AutoETS" names a model of one that has several, or its weights.
+
+    Raises:
+        UnknownName: there is no such engine.
+        PackageMissing: a package that it needs is not installed.
+
+    >>> engine("ensemble") is ENGINES["ensemble"]
+    True
+    """
+    base, _, model = name.partition(":")
+    found = ENGINES.get(base)
+    if found is None:
+        raise UnknownName("engine", name, ENGINES)
+    if isinstance(found, str):
+        module, _, attribute = found.removesuffix("()").partition(":")
+        loaded = getattr(import_module(module), attribute)
+        if found.endswith("()"):
+            made: Engine = loaded(model)
+            return made
+        ENGINES[base] = found = loaded
+    if model:
+        raise UnknownName("engine", name, ENGINES)
+    return found
 
 
 def routed(way: str, name: str) -> Engine:
@@ -127,20 +151,28 @@ def routed(way: str, name: str) -> Engine:
     >>> routed("constant", "ets") is constant
     True
     """
-    if name not in ENGINES:
-        raise UnknownName("engine", name, ENGINES)
+    asked = engine(name)
     if way == "intermittent" and name != "ensemble":
-        return ENGINES[name]
-    return ROUTES.get(way, ENGINES[name])
+        return asked
+    return ROUTES.get(way, asked)
 
 
-ENGINES: dict[str, Engine] = {
-    "ensemble": _batched(batch.ensemble, "median of seasonal naives and ridge autoregressions"),
-    "seasonal_naive": _batched(_naive, "the last season repeated"),
-    "ets": _ets,
+# One line an engine: what is a text is imported on first use, so that nobody waits for packages that he does not use.
+ENGINES: dict[str, Engine | str] = {
+    "ensemble": batched(ensemble, "median of seasonal naives and ridge autoregressions"),
+    "seasonal_naive": batched(_naive, "the last season repeated"),
+    "ets": "analytics.models.textbook:ets",
+    "sarimax": "analytics.models.textbook:sarimax",
+    "theta": "analytics.models.textbook:theta",
+    "statsforecast": "analytics.models.statsforecast:engine()",
+    "lightgbm": "analytics.models.lightgbm:engine()",
+    "chronos": "analytics.models.foundation:chronos()",
+    "timesfm": "analytics.models.foundation:timesfm()",
 }
 ROUTES: dict[str, Engine] = {
     "constant": constant,
     "short": short,
-    "intermittent": _batched(batch.intermittent, "many zeros: mean of the recent profile and a smoothed level"),
+    "intermittent": batched(
+        intermittent, "many zeros: median of levels, seasons and a model of square roots", by_height=True
+    ),
 }

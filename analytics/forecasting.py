@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from analytics import engines, words
-from analytics.engines import Draft
-from analytics.frames import Floats, Panel, native, panel
-from analytics.intervals import bands, sum_bands
-from analytics.seasons import candidate_lengths, given, judge, known
+from analytics.adjusting import adjust
+from analytics.engines import Draft, Engine
+from analytics.events import events_of
+from analytics.frames import Floats, Ints, Panel, native, panel
+from analytics.intervals import covered
+from analytics.repairs import filled, moved
+from analytics.seasons import found, given, known
+from analytics.spread import Spread, spread
 from store.errors import ParameterInvalid
 
 if TYPE_CHECKING:
@@ -24,7 +29,6 @@ if TYPE_CHECKING:
     from analytics.frames import Frame
 
 HISTORY = 1500  # points of the past that a forecast looks at, more where a season needs them
-SHARED = 0.25  # a season that so many series of a frame have is used for all of them
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,7 +36,9 @@ class Forecast:
     """A forecast: a long frame of points and intervals, and what is needed to add it up, draw it and explain it.
 
     `history` is what it was made from, `level` the intervals in per cent, `unit` the unit of the values for people;
-    `additive` says whether values add up over time, as costs do and depths do not.
+    `additive` says whether values add up over time, as costs do and depths do not. `effects` has one row per series and
+    column of events: the id, `event`, `effect` and `relative` (whether the effect is a share of the level); 0 where an
+    event cannot be told from nothing.
     """
 
     history: pl.DataFrame
@@ -42,7 +48,8 @@ class Forecast:
     unit: str
     additive: bool
     panel: Panel
-    parts: tuple[tuple[np.ndarray[tuple[int], np.dtype[np.int64]], Draft], ...]
+    parts: tuple[tuple[Ints, Draft], ...]
+    effects: pl.DataFrame | None = None
 
     @property
     def id_col(self) -> str:
@@ -67,14 +74,12 @@ class Forecast:
     def to_polars(self) -> pl.DataFrame:
         """Columns `unique_id, ds, y_hat, y_hat-lo-80, y_hat-hi-80, ...`; null bounds where an interval is not known."""
         columns = {"y_hat": self._points()}
-        floor = self._floor()[:, None]
-        half = np.full((*columns["y_hat"].shape, len(self.level)), np.nan)
-        for rows, draft in self.parts:
-            if draft.rolling is not None:
-                half[rows] = bands(draft.rolling, self.horizon, self.level)
+        bounds = np.full((2, *columns["y_hat"].shape, len(self.level)), np.nan)
+        for rows, one in self._spreads:
+            bounds[:, rows] = one.points(self.level)
+        low, high = np.maximum(bounds, self._floor()[:, None, None])
         for k, level in enumerate(self.level):
-            columns[f"y_hat-lo-{level:g}"] = np.maximum(columns["y_hat"] - half[:, :, k], floor)
-            columns[f"y_hat-hi-{level:g}"] = columns["y_hat"] + half[:, :, k]
+            columns[f"y_hat-lo-{level:g}"], columns[f"y_hat-hi-{level:g}"] = low[:, :, k], high[:, :, k]
         return self.panel.long(columns, np.arange(1, self.horizon + 1, dtype=np.int64)).fill_nan(None)
 
     def to_pandas(self) -> pd.DataFrame:
@@ -93,15 +98,43 @@ class Forecast:
         """`total`, always as polars."""
         levels = self.level if level is None else levels_of(level)
         sums = self._points().sum(axis=1)
-        half = np.full((len(sums), len(levels)), np.nan)
-        for rows, draft in self.parts:
-            if draft.rolling is not None:
-                half[rows] = sum_bands(draft.rolling, self.horizon, levels)
+        bounds = np.full((2, len(sums), len(levels)), np.nan)
+        for rows, one in self._spreads:
+            bounds[:, rows] = one.sums(levels)
+        low, high = np.maximum(bounds, self._floor()[:, None])
         columns: dict[str, object] = {self.id_col: self.panel.ids, "total": sums}
-        for k, one in enumerate(levels):
-            columns[f"total-lo-{one:g}"] = np.maximum(sums - half[:, k], self._floor())
-            columns[f"total-hi-{one:g}"] = sums + half[:, k]
+        for k, level_k in enumerate(levels):
+            columns[f"total-lo-{level_k:g}"], columns[f"total-hi-{level_k:g}"] = low[:, k], high[:, k]
         return pl.DataFrame(columns).with_columns(pl.selectors.float().fill_nan(None))
+
+    def paths(self, n: int = 1000, seed: int = 0) -> Floats:
+        """Joint sample paths (series, n, horizon), series in the order of `panel.ids`.
+
+        Their quantiles at one step are the intervals of points, those of their sums the intervals of `total`, and paths
+        of one number belong together across series, so sums over series are right too. The same seed gives the same
+        paths. A series whose errors are not known repeats its points.
+        """
+        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            raise ParameterInvalid("n", f"expected a whole number of paths, at least 1, got {n!r}")
+        made = np.repeat(self._points()[:, None, :], n, axis=1)
+        for rows, one in self._spreads:
+            drawn = one.draw(n, self.panel.ids.gather(rows).to_list(), seed)
+            made[rows] = np.where(np.isfinite(drawn), drawn, made[rows])
+        return np.maximum(made, self._floor()[:, None, None])
+
+    def coverage(self) -> pl.DataFrame:
+        """What the intervals covered in the backtest: `level, kind, covered, n`, `kind` point or sum.
+
+        Each origin is compared with intervals made from the other origins. `covered` is a share, null without errors.
+        """
+        rows = []
+        for kind in ("point", "sum"):
+            inside = [covered(draft.rolling, self.level, kind) for _, draft in self.parts if draft.rolling is not None]
+            n = sum(count for _, count in inside)
+            hits = np.sum([share for share, _ in inside], axis=0) if inside else np.zeros(len(self.level))
+            rows += [(level, kind, hit / n if n else None, n) for level, hit in zip(self.level, hits, strict=True)]
+        schema = {"level": pl.Float64, "kind": pl.String, "covered": pl.Float64, "n": pl.Int64}
+        return pl.DataFrame(rows, schema=schema, orient="row")
 
     def plot(self, *, most: int = 6) -> Figure:
         """A fan chart of the `most` largest series."""
@@ -150,6 +183,12 @@ class Forecast:
             made[rows] = draft.point
         return np.maximum(made, self._floor()[:, None])
 
+    @cached_property
+    def _spreads(self) -> list[tuple[Ints, Spread]]:
+        """The distribution of each part whose errors are known."""
+        made = self._points()
+        return [(rows, spread(made[rows], draft.rolling)) for rows, draft in self.parts if draft.rolling is not None]
+
     def _floor(self) -> Floats:
         """Zero for a series that never was below it: its forecast is not either."""
         return np.where(np.nanmin(self.panel.values, axis=1) >= 0, 0.0, -np.inf)
@@ -171,6 +210,7 @@ def forecast(
     *,
     season_length: int | Sequence[int] | None = None,
     engine: str = "ensemble",
+    events: Frame | None = None,
     unit: str = "",
     additive: bool = True,
     id_col: str = "unique_id",
@@ -186,6 +226,9 @@ def forecast(
         season_length: season lengths in steps, used as they are. Default: those that `seasonality` confirms; one that
             a quarter of the series have is used for all.
         engine: "ensemble" (median of seasonal naives and ridge autoregressions), "seasonal_naive" or "ets".
+        events: known regressors, past and future: the time column and columns of numbers (price changes, launches,
+            holidays as 0 and 1), for one series each where the id column is there; see `analytics.events.events_of`.
+            An effect that the past does not show is taken for none.
         unit: unit of the values for charts and sentences, "USD" for money.
         additive: whether values add up over time: costs do, depths of queues do not. Sentences and tables follow it.
         id_col: name of the column of series.
@@ -205,26 +248,52 @@ def forecast(
     [0.0, 1.0, 2.0]
     """
     engines.routed("full", engine)
-    if not isinstance(horizon, int) or horizon < 1:
+    if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1:
         raise ParameterInvalid("horizon", f"expected a whole number of steps, at least 1, got {horizon!r}")
     levels = levels_of(level)
     data = panel(frame, id_col=id_col, time_col=time_col, target_col=target_col)
-    series = [_begun(known(values)) for values in data.values]
+    whole = np.asarray(np.isfinite(data.values).all(axis=1))
+    series = [_begun(values if full else known(values)) for values, full in zip(data.values, whole, strict=True)]
     seasons = _seasons(data, series, given(season_length))
     groups: dict[tuple[str, tuple[int, ...], int, bool], list[int]] = defaultdict(list)
     for k, values in enumerate(series):
         groups[engines.route(values), seasons[k], len(values).bit_length(), bool(values.min() > 0)].append(k)
-    parts = []
-    for (key, season, _, _), members in groups.items():
+    known_events = None if events is None else events_of(events, data, horizon)
+    parts, learnt = [], []
+    for (key, season, _, positive), members in groups.items():
         rows = np.array(members, dtype=np.int64)
         past, actual = _batch([series[k] for k in members], data.values[rows], season)
-        parts.append((rows, engines.routed(key, engine)(past, actual, horizon, season)))
-    return Forecast(data.history(), horizon, levels, engine, unit, additive, data, tuple(parts))
+        past = filled(past, actual, season)
+        make = engines.routed(key, engine)
+        if known_events is None or key in ("constant", "short"):
+            parts.append((rows, _levelled(make, key, past, actual, horizon, season, positive=positive)))
+            continue
+        adjusted = adjust(known_events, data, rows, past, actual, horizon, season, positive=positive)
+        draft = _levelled(make, key, adjusted.past, adjusted.actual, horizon, season, positive=positive)
+        parts.append((rows, adjusted.restored(draft)))
+        learnt.append(adjusted.table(data.names.id, data.ids.gather(rows)))
+    found_effects = pl.concat(learnt) if learnt else None
+    return Forecast(data.history(), horizon, levels, engine, unit, additive, data, tuple(parts), effects=found_effects)
+
+
+def _levelled(
+    make: Engine, key: str, past: Floats, actual: Floats, horizon: int, season: tuple[int, ...], *, positive: bool
+) -> Draft:
+    """The draft of a batch; a full series that shifted is forecast from a past on its new level."""
+    if key != "full":
+        return make(past, actual, horizon, season)
+    level, ago = moved(past, season, positive=positive)
+    draft = make(level, np.where(np.isfinite(actual), level, np.nan), horizon, season)
+    count = int((ago > 0).sum())
+    return replace(draft, note=f"{draft.note}; {count} on the level after a shift") if count else draft
 
 
 def levels_of(level: float | Sequence[float]) -> tuple[float, ...]:
     """Levels of intervals in per cent, sorted; refuses what is not between 0 and 100."""
-    levels = tuple(sorted({float(level)} if isinstance(level, int | float) else {float(one) for one in level}))
+    several = level if isinstance(level, Sequence) and not isinstance(level, str) else (level,)
+    if any(isinstance(one, bool) or not isinstance(one, int | float) for one in several):
+        raise ParameterInvalid("level", f"expected per cent between 0 and 100, such as 80, got {level!r}")
+    levels = tuple(sorted({float(one) for one in several}))
     if not levels or levels[0] <= 0 or levels[-1] >= 100:
         raise ParameterInvalid("level", f"expected per cent between 0 and 100, such as 80, got {level!r}")
     return levels
@@ -242,14 +311,7 @@ def _seasons(data: Panel, series: list[Floats], asked: tuple[int, ...]) -> list[
         if asked[0] < 2:
             raise ParameterInvalid("season_length", f"expected at least 2 steps, got {asked[0]}")
         return [tuple(m for m in asked if len(values) >= 2 * m) for values in series]
-    own = []
-    for values in series:
-        verdicts = judge(values, candidate_lengths(data.grid, values))
-        own.append({length for length, _, _, confirmed in verdicts if confirmed})
-    votes = Counter(length for lengths in own for length in lengths)
-    common = {length for length, count in votes.items() if count >= SHARED * len(series)}
-    pairs = zip(own, series, strict=True)
-    return [tuple(sorted(m for m in lengths | common if len(values) >= 2 * m)) for lengths, values in pairs]
+    return found(data.grid, series)
 
 
 def _batch(series: list[Floats], measured: Floats, season: tuple[int, ...]) -> tuple[Floats, Floats]:

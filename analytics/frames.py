@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 ONLY = "series"  # name of the series of a frame that has no id column
+LARGEST = 1e140
 SPARSE = 20  # a grid with more than so many points per row is no grid
 
 
@@ -130,11 +131,15 @@ def panel(frame: Frame, *, id_col: str = "unique_id", time_col: str = "ds", targ
     for name in (id_col, time_col):
         if data[name].null_count():
             raise ParameterInvalid(name, f"{data[name].null_count()} rows are null; drop or fill them")
-    data = data.with_columns(_target(data[target_col]))
-    grid, ticks = _clock(data[time_col], data[id_col])
-    data = data.with_columns(ticks.alias(time_col)).sort(id_col, time_col)
-    _refuse_duplicates(data, names, grid)
-    return _aligned(data, grid, names, kind)
+    ids, series = _numbered(data[id_col])
+    raw, values = _raw_ticks(data[time_col]), _target(data[target_col]).to_numpy()
+    if not _ordered(series, raw):
+        order = np.lexsort((raw, series))
+        series, raw, values = series[order], raw[order], values[order]
+        data = data.select(time_col)[order]
+    grid, ticks = _clock(data[time_col], series, raw)
+    _refuse_duplicates(ids, series, ticks, grid, time_col)
+    return _aligned(ids, series, ticks, values, grid, names, kind)
 
 
 def polars(frame: Frame) -> tuple[pl.DataFrame, Kind]:
@@ -146,12 +151,25 @@ def polars(frame: Frame) -> tuple[pl.DataFrame, Kind]:
     if isinstance(frame, pl.DataFrame):
         return frame, "polars"
     if type(frame).__module__.partition(".")[0] == "pandas" and hasattr(frame, "columns"):
+        _refuse_mixed_zones(frame)
         try:
             return pl.from_pandas(frame), "pandas"
         except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
             reason = str(error).splitlines()[0]
             raise ParameterInvalid("frame", f"a pandas column mixes types ({reason}); give each one type") from error
     raise ParameterInvalid("frame", f"expected a polars or pandas DataFrame, got {type(frame).__name__}")
+
+
+def _refuse_mixed_zones(frame: pd.DataFrame) -> None:
+    """Times with and without a zone in one column cannot be told apart once they are converted."""
+    for name, kind in frame.dtypes.items():
+        if str(kind) == "object":
+            aware = {getattr(value, "tzinfo", None) is not None for value in frame[name] if hasattr(value, "tzinfo")}
+            if len(aware) > 1:
+                reason = (
+                    "some times have a zone and some have none; give all one, e.g. with pandas.to_datetime(utc=True)"
+                )
+                raise ParameterInvalid(str(name), reason)
 
 
 def native(frame: pl.DataFrame, kind: Kind) -> Frame:
@@ -165,72 +183,114 @@ def _target(column: pl.Series) -> pl.Series:
     values = column.cast(pl.Float64).fill_null(float("nan"))
     if values.is_infinite().any():
         raise ParameterInvalid(column.name, f"{values.is_infinite().sum()} values are infinite; drop or cap them")
+    if (values.fill_nan(0.0).abs() > LARGEST).any():
+        raise ParameterInvalid(
+            column.name, f"values beyond {LARGEST:g} cannot be squared; divide them by a larger unit"
+        )
     return values
 
 
-def _clock(times: pl.Series, ids: pl.Series) -> tuple[Grid, pl.Series]:
+def _numbered(column: pl.Series) -> tuple[pl.Series, Ints]:
+    """The ids in order, and for each row the place of its id among them."""
+    if column.dtype in (pl.Categorical, pl.Enum):
+        column = column.cast(pl.String)
+    ids = column.unique().sort()
+    text = column.dtype == pl.String
+    places = column.cast(pl.Enum(ids)).to_physical() if text else ids.search_sorted(column)
+    return ids, np.asarray(pl.Series(places).to_numpy(), dtype=np.int64)
+
+
+def _ordered(series: Ints, ticks: Ints) -> bool:
+    later, same = series[1:] > series[:-1], series[1:] == series[:-1]
+    return bool((later | (same & (ticks[1:] >= ticks[:-1]))).all())
+
+
+def _raw_ticks(times: pl.Series) -> Ints:
+    """Times as integers: themselves, or microseconds."""
     dtype = times.dtype
     if dtype.is_integer():
-        ticks, unit = times.cast(pl.Int64), "int"
-    elif dtype == pl.Date or isinstance(dtype, pl.Datetime):
-        ticks, unit = times.cast(pl.Datetime("us", getattr(dtype, "time_zone", None))).to_physical(), "us"
-    else:
-        hint = "parse it first, e.g. with str.to_datetime() or pandas.to_datetime()" if dtype == pl.String else ""
-        raise ParameterInvalid(times.name, f"expected datetimes, dates or integers, got {dtype}. {hint}".rstrip(". "))
-    step = _step(ticks, ids)
-    if unit == "us":
+        return np.asarray(times.cast(pl.Int64).to_numpy())
+    if dtype == pl.Date or isinstance(dtype, pl.Datetime):
+        return np.asarray(times.cast(pl.Datetime("us", getattr(dtype, "time_zone", None))).to_physical().to_numpy())
+    hint = "parse it first, e.g. with str.to_datetime() or pandas.to_datetime()" if dtype == pl.String else ""
+    raise ParameterInvalid(times.name, f"expected datetimes, dates or integers, got {dtype}. {hint}".rstrip(". "))
+
+
+def _clock(times: pl.Series, series: Ints, raw: Ints) -> tuple[Grid, Ints]:
+    """The grid of ordered rows, and their ticks on it."""
+    dtype, step = times.dtype, _step(series, raw)
+    if not dtype.is_integer() and step >= 86_400_000_000:
         wall = times.cast(pl.Datetime("us", getattr(dtype, "time_zone", None)))
-        firsts = ((wall.dt.day() == 1) & (wall.dt.hour() == 0) & (wall.dt.minute() == 0)).all()
-        if firsts and step >= 86_400_000_000:
-            ticks = wall.dt.year().cast(pl.Int64) * 12 + wall.dt.month().cast(pl.Int64) - 1
-            return Grid(_step(ticks, ids), "month", dtype), ticks
-    grid = Grid(step, "int" if unit == "int" else "us", dtype)
-    points = pl.DataFrame({"id": ids, "t": ticks}).group_by("id").agg((pl.col("t").max() - pl.col("t").min()) // step)
-    if points["t"].sum() > SPARSE * len(ticks) + 10_000:
+        if ((wall.dt.day() == 1) & (wall.dt.hour() == 0) & (wall.dt.minute() == 0)).all():
+            months = (wall.dt.year().cast(pl.Int64) * 12 + wall.dt.month().cast(pl.Int64) - 1).to_numpy()
+            return Grid(_step(series, months), "month", dtype), np.asarray(months)
+    first, last = _edges(series)
+    if int(((raw[last] - raw[first]) // step).sum()) > SPARSE * len(raw) + 10_000:
         reason = "rows are on no regular grid; resample them first, e.g. by group_by_dynamic() or DataFrame.resample()"
         raise ParameterInvalid(times.name, reason)
-    return grid, ticks
+    return Grid(step, "int" if dtype.is_integer() else "us", dtype), raw
 
 
-def _step(ticks: pl.Series, ids: pl.Series) -> int:
-    gaps = (
-        pl.DataFrame({"id": ids, "t": ticks})
-        .sort("id", "t")
-        .select(pl.col("t").diff().over("id"))
-        .to_series()
-        .drop_nulls()
-        .unique()
-    )
-    found = int(np.gcd.reduce(gaps.filter(gaps > 0).to_numpy())) if (gaps > 0).any() else 0
-    if found == 0 and ids.n_unique() == len(ids):
-        raise TooShort("the frame", "with one row a series, the time between two rows is unknown. Load a longer span")
-    return found or 1
+def _edges(series: Ints) -> tuple[Ints, Ints]:
+    """First and last row of each series."""
+    change = np.flatnonzero(series[1:] != series[:-1])
+    return np.concatenate([[0], change + 1]), np.concatenate([change, [len(series) - 1]])
 
 
-def _refuse_duplicates(data: pl.DataFrame, names: Names, grid: Grid) -> None:
-    twice = data.filter(data.select(names.id, names.time).is_duplicated())
-    if not twice.is_empty():
-        when = grid.times(twice[names.time].head(1).to_numpy())[0]
-        where = f"series {twice[names.id][0]!r} has more than one row at {when}"
-        raise ParameterInvalid(names.time, f"{where}; add the rows up or drop the copies")
+def ticks_on(grid: Grid, times: pl.Series) -> Ints:
+    """Times of the caller's as ticks of a grid.
+
+    Raises:
+        ParameterInvalid: they are of another kind, or in another time zone, or null.
+    """
+    theirs, ours = (getattr(kind, "time_zone", None) for kind in (times.dtype, grid.dtype))
+    whole = times.dtype.is_integer() == (grid.unit == "int")
+    timed = grid.unit == "int" or times.dtype == pl.Date or isinstance(times.dtype, pl.Datetime)
+    if not whole or not timed or (theirs is None) != (ours is None):
+        raise ParameterInvalid(times.name, f"expected {grid.dtype} as in the series, got {times.dtype}")
+    if times.null_count():
+        raise ParameterInvalid(times.name, f"{times.null_count()} rows are null; drop or fill them")
+    if grid.unit == "int":
+        return np.asarray(times.cast(pl.Int64).to_numpy())
+    wall = times.cast(pl.Datetime("us", theirs))
+    if grid.unit == "month":
+        return np.asarray((wall.dt.year().cast(pl.Int64) * 12 + wall.dt.month().cast(pl.Int64) - 1).to_numpy())
+    return np.asarray(wall.to_physical().to_numpy())
 
 
-def _aligned(data: pl.DataFrame, grid: Grid, names: Names, kind: Kind) -> Panel:
-    spans = data.group_by(names.id, maintain_order=True).agg(
-        pl.col(names.time).max().alias("end"),
-        ((pl.col(names.time).max() - pl.col(names.time).min()) // grid.step + 1).alias("points"),
-        pl.col(names.target).is_finite().any().alias("any"),
-        pl.len().alias("rows"),
-    )
-    if not spans["any"].all():
-        raise NoRows(f"series {spans.filter(~pl.col('any'))[names.id][0]!r}: every value is missing; it")
-    ends = spans["end"].to_numpy().astype(np.int64)
-    width = int(spans["points"].cast(pl.Int64).max())  # type: ignore[arg-type]  # never null: there are rows
-    row = np.repeat(np.arange(len(spans)), spans["rows"].to_numpy())
-    column = width - 1 - (ends[row] - data[names.time].to_numpy()) // grid.step
-    values = np.full((len(spans), width), np.nan)
-    values[row, column] = data[names.target].to_numpy()
-    return Panel(spans[names.id], values, ends, grid, names, kind)
+def _step(series: Ints, ticks: Ints) -> int:
+    gaps = np.diff(ticks)[(series[1:] == series[:-1])]
+    gaps = gaps[gaps > 0]
+    if not len(gaps):
+        if len(series) == len(np.unique(series)):
+            reason = "with one row a series, the time between two rows is unknown. Load a longer span"
+            raise TooShort("the frame", reason)
+        return 1
+    least = int(gaps.min())
+    odd = gaps[gaps % least != 0]
+    return int(np.gcd.reduce(np.append(odd, least)))
+
+
+def _refuse_duplicates(ids: pl.Series, series: Ints, ticks: Ints, grid: Grid, time_col: str) -> None:
+    twice = np.flatnonzero((series[1:] == series[:-1]) & (ticks[1:] == ticks[:-1]))
+    if len(twice):
+        when = grid.times(ticks[twice[:1]])[0]
+        where = f"series {ids[int(series[twice[0]])]!r} has more than one row at {when}"
+        raise ParameterInvalid(time_col, f"{where}; add the rows up or drop the copies")
+
+
+def _aligned(
+    ids: pl.Series, series: Ints, ticks: Ints, measured: Floats, grid: Grid, names: Names, kind: Kind
+) -> Panel:
+    first, last = _edges(series)
+    ends = ticks[last]
+    width = int(((ends - ticks[first]) // grid.step).max()) + 1
+    values = np.full((len(ids), width), np.nan)
+    values[series, width - 1 - (ends[series] - ticks) // grid.step] = measured
+    empty = ~np.isfinite(values).any(axis=1)
+    if empty.any():
+        raise NoRows(f"series {ids[int(np.flatnonzero(empty)[0])]!r}: every value is missing; it")
+    return Panel(ids, values, ends, grid, names, kind)
 
 
 def _from_us(ticks: Ints, dtype: pl.DataType) -> pl.Series:

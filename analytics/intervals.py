@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from analytics.frames import Floats, Ints
+from analytics.quantiles import normal, student
 
 ORIGINS = 8  # rolling origins wanted; each costs one more fit
 POOL = 60  # so many sums give quantiles of their own; fewer take Student's t
 WINDOW = 5  # neighbouring steps that share one error scale
 
-Solver = Callable[[Floats, int], Floats]
+
+class Solver(Protocol):
+    """Forecast a batch (series, time) from several origins: (series, origins, horizon)."""
+
+    def __call__(self, past: Floats, horizon: int, seasons: tuple[int, ...], offsets: Sequence[int], /) -> Floats: ...
 
 
 @dataclass(frozen=True)
 class Rolling:
-    """Errors at rolling origins: `errors` is (series, origin, step), actual minus forecast, NaN unknown."""
+    """Errors at rolling origins: `errors` is (series, origin, step), actual minus forecast, NaN unknown.
+
+    `made` are the forecasts themselves, where they tell more than the errors do.
+    """
 
     errors: Floats
     offsets: tuple[int, ...]
+    made: Floats | None = None
 
 
-def plan(points: int, horizon: int, need: int, season: int) -> tuple[int, tuple[int, ...]]:
+def plan(points: int, horizon: int, need: int, season: int, origins: int = ORIGINS) -> tuple[int, tuple[int, ...]]:
     """How many steps each backtest may cover, and how many points before the end each origin lies.
 
     Origins lie whole seasons apart where there is room, so that they see the same hour as the forecast does.
@@ -34,6 +44,7 @@ def plan(points: int, horizon: int, need: int, season: int) -> tuple[int, tuple[
         horizon: steps asked for.
         need: points that the forecaster needs before its first origin.
         season: shortest season, 1 for none.
+        origins: wanted.
 
     >>> plan(1440, 168, 336, 24)
     (168, (168, 288, 408, 528, 648, 768, 888, 1008))
@@ -45,31 +56,24 @@ def plan(points: int, horizon: int, need: int, season: int) -> tuple[int, tuple[
         return 0, ()
     steps = min(horizon, max(1, spare // 2))
     room = spare - steps
-    stride = max(1, min(steps, room // (ORIGINS - 1)))
+    stride = max(1, min(steps, room // (origins - 1)))
     if stride >= season:
         stride -= stride % season
-    count = min(ORIGINS, room // stride + 1)
+    count = min(origins, room // stride + 1)
     return steps, tuple(steps + stride * k for k in range(count))
 
 
-def roll(past: Floats, actual: Floats, steps: int, offsets: Sequence[int], solve: Solver) -> Rolling:
-    """Forecast from every origin at once and compare.
+def compared(actual: Floats, made: Floats, offsets: Sequence[int]) -> Rolling:
+    """Forecasts from earlier origins against what came.
 
     Args:
-        past: (series, time) without gaps, what the forecaster may see.
-        actual: the same with NaN where nothing was measured: those errors are unknown, not small.
-        steps: steps each origin forecasts.
-        offsets: points before the end at which the origins lie.
-        solve: (rows, time), steps -> (rows, steps).
+        actual: (series, time), NaN where nothing was measured: those errors are unknown, not small.
+        made: (series, origin, step).
+        offsets: points before the end at which the origins lie, each at least as many as there are steps.
     """
-    count, width = past.shape
-    shifted = np.full((count, len(offsets), width), np.nan)
-    truth = np.empty((count, len(offsets), steps))
-    for k, offset in enumerate(offsets):
-        shifted[:, k, offset:] = past[:, : width - offset]
-        truth[:, k] = actual[:, width - offset : width - offset + steps]
-    made = solve(shifted.reshape(-1, width), steps).reshape(count, len(offsets), steps)
-    return Rolling(truth - made, tuple(offsets))
+    width = actual.shape[1]
+    at = width - np.asarray(offsets, dtype=np.int64)[:, None] + np.arange(made.shape[2])
+    return Rolling(actual[:, at] - made, tuple(offsets))
 
 
 def bands(rolling: Rolling, horizon: int, level: Sequence[float]) -> Floats:
@@ -107,17 +111,34 @@ def sum_bands(rolling: Rolling, horizon: int, level: Sequence[float]) -> Floats:
     return np.asarray(rms[:, None] * _sum_quantiles(sums, level))
 
 
-def _sum_quantiles(sums: Floats, level: Sequence[float]) -> Floats:
-    from scipy.special import ndtri, stdtrit
+def covered(rolling: Rolling, level: Sequence[float], kind: str) -> tuple[Floats, int]:
+    """How many errors, points or sums, each level of intervals from the other origins covered; and of how many."""
+    hits, count = np.zeros(len(level)), 0
+    origins, steps = rolling.errors.shape[1:]
+    for k in range(origins if origins > 1 else 0):
+        others = Rolling(np.delete(rolling.errors, k, axis=1), rolling.offsets[:k] + rolling.offsets[k + 1 :])
+        left = rolling.errors[:, k]
+        if kind == "sum":
+            left, half = left.sum(axis=1), sum_bands(others, steps, level)
+        else:
+            half = bands(others, steps, level)
+        known = np.isfinite(left) & np.isfinite(half).all(axis=-1)
+        hits += (np.abs(left[known])[:, None] <= half[known]).sum(axis=0)
+        count += int(known.sum())
+    return hits, count
 
-    probabilities = np.asarray(level) / 100
-    origins = sums.shape[1]
-    student = stdtrit(max(1, origins - 1), (1 + probabilities) / 2)
+
+def _sum_quantiles(sums: Floats, level: Sequence[float]) -> Floats:
+    """Half-widths in scales: pooled over series, and wider where few of the sums are independent."""
+    tails = [(1 + one / 100) / 2 for one in level]
     if sums.size < POOL:
-        return np.asarray(student)
+        return np.array([student(max(1, sums.shape[1] - 1), tail) for tail in tails])
     others = np.sqrt(_mean_of_others(sums**2))
-    pooled = np.quantile(_standardised(sums, others), probabilities)
-    return np.asarray(np.maximum(pooled, ndtri((1 + probabilities) / 2)))
+    units = np.where(np.isfinite(sums) & (others > 0), sums / np.where(others > 0, others, 1.0), np.nan)
+    # Series that err together at one origin are one witness, not many.
+    freedom = max(1.0, _independent(units.T[None]) - 1)
+    wider = np.array([student(freedom, tail) / normal(tail) for tail in tails])
+    return np.asarray(np.quantile(_standardised(sums, others), np.asarray(level) / 100) * wider)
 
 
 def _independent(errors: Floats) -> float:

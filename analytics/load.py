@@ -224,6 +224,27 @@ def queue_metrics(
     return native(_read(settings, "queue_rows", bounds(settings, "rabbitmq_queues", grain, since, until)), _kind(as_))
 
 
+def queue_samples(
+    settings: Settings | None = None, *, since: When = None, until: When = None, as_: Kind = "polars"
+) -> Frame:
+    """Single samples of queues with their counters and limits, as `queues.rates` takes them.
+
+    Args:
+        settings: None reads them from the environment.
+        since: start; an aware datetime, an ISO text with a zone, or a timedelta before now. Default: a day before now.
+        until: end, not included; likewise. Default: now.
+        as_: polars or pandas.
+    """
+    return _samples(settings, "queue_counters", since, until, as_)
+
+
+def node_samples(
+    settings: Settings | None = None, *, since: When = None, until: When = None, as_: Kind = "polars"
+) -> Frame:
+    """Single samples of nodes, as `queues.alarms` takes them; arguments are those of `queue_samples`."""
+    return _samples(settings, "node_samples", since, until, as_)
+
+
 def latency(
     settings: Settings | None = None,
     *,
@@ -315,6 +336,14 @@ def _series(settings: Settings | None, value: str, by: Sequence[str], where: Spa
     dims = _dimensions(by, DIMENSIONS)
     rows = _read(settings, "llm_series" if where.source == "llm_requests" else "usage_series", where, by=list(dims))
     return native(_gridded(rows.select("ds", *dims, pl.col(value).alias("y")), dims, where.starts(), 0.0), _kind(as_))
+
+
+def _samples(settings: Settings | None, query: str, since: When, until: When, as_: Kind) -> Frame:
+    stop = moment(until, datetime.now(UTC), "until") or datetime.now(UTC)
+    begin = moment(since, stop, "since") or stop - WIDTH["daily"]
+    if begin > stop:
+        raise ParameterInvalid("since", f"{begin:%Y-%m-%d %H:%M} is after until, {stop:%Y-%m-%d %H:%M} UTC")
+    return native(read(settings or load_settings(), query, since=begin, until=stop), _kind(as_))
 
 
 def _read(settings: Settings | None, query: str, where: Span, **more: object) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""How complete the data is: requests without a price or without usage, buckets without rows."""
+"""How complete data is: requests without a price or usage, buckets without rows; for long frames, faulty series."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from analytics import words
-from analytics.frames import polars
+from analytics import series_quality, words
+from analytics.frames import Kind, native, polars
+from analytics.series_quality import SeriesQuality
 from store.errors import ColumnMissing, NoRows
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analytics.frames import Frame
+
+__all__ = ["Quality", "SeriesQuality", "check"]
+
+REQUESTS = ("bucket", "model", "requests", "errors", "total_cost", "unpriced", "unmetered")
 
 
 @dataclass(frozen=True, repr=False)
@@ -22,6 +29,7 @@ class Quality:
     table: pl.DataFrame
     buckets: int
     silent: int
+    kind: Kind = "polars"
 
     @property
     def requests(self) -> int:
@@ -37,6 +45,18 @@ class Quality:
     def unmetered(self) -> int:
         """Requests that went well and have no token counts."""
         return int(self.table["unmetered"].sum())
+
+    def to_polars(self) -> pl.DataFrame:
+        """`table` as polars."""
+        return self.table
+
+    def to_pandas(self) -> pd.DataFrame:
+        """`table` as pandas."""
+        return self.table.to_pandas()
+
+    def to_native(self) -> Frame:
+        """`table` as the kind of frame that came in."""
+        return native(self.table, self.kind)
 
     def sentence(self) -> str:
         """The gaps in one or two sentences."""
@@ -59,23 +79,38 @@ class Quality:
         return block(self.sentence(), table(self.table))
 
 
-def check(frame: Frame) -> Quality:
-    """Say what is missing in wide LLM rows.
+def check(
+    frame: Frame, *, id_col: str = "unique_id", time_col: str = "ds", target_col: str = "y"
+) -> Quality | SeriesQuality:
+    """Say what is missing in wide LLM rows, or what is wrong with the series of a long frame.
 
     Args:
-        frame: as `load.metrics` gives it: bucket, model, requests, errors, total_cost, unpriced, unmetered.
+        frame: wide rows as `load.metrics` gives them: bucket, model, requests, errors, total_cost, unpriced, unmetered;
+            or any long frame of series, polars or pandas. A frame that has the columns of a long one is one.
+        id_col: name of the column of series of a long frame.
+        time_col: name of its column of times.
+        target_col: name of its column of values.
+
+    Returns:
+        Quality for wide rows, SeriesQuality for a long frame.
 
     Raises:
         NoRows: nothing in it.
-        ColumnMissing: a column is not there.
+        ColumnMissing: a column is not there; names the closest match.
+        ParameterInvalid: values that are no numbers, times that are neither times nor integers.
 
     >>> rows = pl.DataFrame({"bucket": [1, 3], "model": "m", "requests": 4, "errors": 0, "total_cost": [1.0, None],
     ...                      "unpriced": [0, 4], "unmetered": 0})
     >>> check(rows).sentence()
     '4 of 8 requests (50 %) have no known price and are in no cost.'
+    >>> check(pl.DataFrame({"ds": [1, 2, 2, 5], "y": [1.0, None, 3.0, 4.0]})).sentence()
+    '1 series, 4 rows: unknown values 1 (in 1 series); missing rows 2 (in 1 series); duplicate rows 1 (in 1 series).'
     """
-    data, _ = polars(frame)
-    for name in ("bucket", "model", "requests", "errors", "total_cost", "unpriced", "unmetered"):
+    data, kind = polars(frame)
+    long = {time_col, target_col} <= set(data.columns)
+    if long or len(set(REQUESTS) & set(data.columns)) < 2:
+        return series_quality.check(frame, id_col=id_col, time_col=time_col, target_col=target_col)
+    for name in REQUESTS:
         if name not in data.columns:
             raise ColumnMissing(name, data.columns)
     if data.is_empty() or not data["requests"].sum():
@@ -88,4 +123,4 @@ def check(frame: Frame) -> Quality:
     table = data.group_by("model").agg(
         pl.col(*counts).sum().cast(pl.Int64), pl.col("total_cost").sum().cast(pl.Float64).alias("cost_usd")
     )
-    return Quality(table.sort("requests", "model", descending=[True, False]), whole, whole - busy)
+    return Quality(table.sort("requests", "model", descending=[True, False]), whole, whole - busy, kind)

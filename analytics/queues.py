@@ -1,4 +1,4 @@
-"""Queues now: depth, flow, and how long they take to drain."""
+"""Queues: their state now, flow, capacity, alarms of nodes, and what moves with them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,29 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from analytics import words
+from analytics.alarms import Alarms, alarms
+from analytics.capacity import Capacity, capacity
+from analytics.counters import rates
 from analytics.frames import Kind, native, polars
+from analytics.lags import LeadLag, lead_lag
 from store.errors import ColumnMissing, NoRows
 
 if TYPE_CHECKING:
     from analytics.frames import Frame
+
+__all__ = [
+    "Alarms",
+    "Capacity",
+    "LeadLag",
+    "QueueState",
+    "alarms",
+    "capacity",
+    "deepest",
+    "flow",
+    "lead_lag",
+    "rates",
+    "state",
+]
 
 MIN_RATE = 1e-9  # messages/s below which a queue counts as standing still
 NEEDED = ("last_messages", "max_messages", "avg_consumers", "avg_published_per_s", "avg_acked_per_s")

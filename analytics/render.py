@@ -12,6 +12,16 @@ from analytics import words
 
 BOUND = re.compile(r".+-(lo|hi)-([0-9.]+)")
 MOST = 20  # rows of a table that are shown
+SHARES = ("share", "utilisation", "uncertainty", "p_exceed", "p_full")  # columns between 0 and 1
+NAMES = {
+    "y_hat": "forecast",
+    "unique_id": "series",
+    "ds": "from",
+    "p_exceed": "exceeded",
+    "p_full": "full",
+    "run_rate": "at this pace",
+    "exhausted": "used up",
+}
 MARKDOWN = '\\`*_{}[]#!|~"'  # characters that Markdown could take for its own
 
 STYLE = (
@@ -61,7 +71,7 @@ def heading(name: str) -> str:
     bound = BOUND.fullmatch(name)
     if bound:
         return f"{bound[2]} % {'from' if bound[1] == 'lo' else 'to'}"
-    name = {"y_hat": "forecast", "unique_id": "series", "ds": "from"}.get(name, name)
+    name = NAMES.get(name, name)
     name = name.replace("_pct", " %")
     for suffix in ("_usd", "_s"):
         name = name if name.endswith("_per_s") else name.removesuffix(suffix)
@@ -88,11 +98,11 @@ def _number(name: str, value: float, unit: str) -> str:
         return words.usd(value)
     if name.endswith("_pct"):
         return f"{value:+.1f} %"
-    if name == "share":
+    if name in SHARES:
         return words.share(value)
     if name.endswith("_s") and not name.endswith("_per_s"):
         return words.seconds(value)
-    own = unit == "USD" and name.startswith(("y", "total", "expected"))
+    own = unit == "USD" and name.startswith(("y", "total", "expected", "limit", "spent", "run_rate"))
     return words.amount(value, unit if own else "")
 
 

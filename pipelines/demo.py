@@ -17,7 +17,8 @@ from collectors.llm.record import COLUMNS, Request
 from collectors.rabbitmq.collect import collect_once
 from pipelines import simulate
 from pipelines.burst import burst
-from pipelines.publish import Wanted, make_reports, write_index
+from pipelines.index import write_index
+from pipelines.publish import Wanted, make_reports
 from pipelines.writeback import save_anomalies, save_forecast
 from store.connect import connect
 from store.embedded import EmbeddedServer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,18 @@ from store.settings import PREFIX, Settings
 
 CELL_LIMIT_S = 300.0
 RUN_LIMIT_S = 1200.0
+OUTPUT_LIMIT_MB = 50.0
 
 Progress = Callable[[str, int, int], None]
 """Called as `progress(report, cells done, cells in all)` from the thread that runs the report."""
+
+
+@dataclass
+class Usage:
+    """What a run has used so far, in megabytes of 10^6 bytes: memory of the kernel at its peak, and what it printed."""
+
+    peak_mb: float | None = None
+    output_mb: float = 0.0
 
 
 def execute(
@@ -30,7 +40,10 @@ def execute(
     progress: Progress | None = None,
     cell_limit_s: float = CELL_LIMIT_S,
     run_limit_s: float = RUN_LIMIT_S,
+    memory_mb: int | None = None,
+    output_limit_mb: float = OUTPUT_LIMIT_MB,
     kernels: set[int] | None = None,
+    usage: Usage | None = None,
 ) -> None:
     """Run the notebook `source` with checked `values` and write the executed notebook to `output`.
 
@@ -46,7 +59,10 @@ def execute(
         progress: called after each code cell.
         cell_limit_s: seconds that one cell may take.
         run_limit_s: seconds that all of them may take.
+        memory_mb: megabytes of data that the kernel may have; what goes beyond ends in a MemoryError.
+        output_limit_mb: megabytes that the cells may print and draw, all together.
         kernels: the kernel's process id is put in while it runs.
+        usage: told while it runs.
 
     Raises:
         ReportError: a cell failed, a limit was reached or the kernel died; says which cell and where `output` is.
@@ -71,6 +87,7 @@ def execute(
         if progress:
             progress(report, done, total)
 
+    used = usage if usage is not None else Usage()
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="gaugebook-", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch)
@@ -90,7 +107,10 @@ def execute(
                 cell_limit_s=cell_limit_s,
                 run_limit_s=run_limit_s,
                 on_cell=on_cell,
+                memory_mb=memory_mb,
+                output_limit_mb=output_limit_mb,
                 kernels=kernels if kernels is not None else set(),
+                usage=used,
             )
         except PapermillExecutionError as error:
             reason = f"{_cell(error.source)} failed: {error.ename}: {_first_line(error.evalue)}"
@@ -98,7 +118,12 @@ def execute(
             limit = f"{cell_limit_s:g} s for a cell, {run_limit_s:g} s in all"
             reason = f"{_cell(_running(output))} took longer than is allowed ({limit})"
         except DeadKernelError:
-            reason = f"the kernel died in {_cell(_running(output))}{_last_words(folder)}"
+            cell = _cell(_running(output))
+            reason = (
+                f"{cell} printed and drew more than the {output_limit_mb:g} MB that a run may"
+                if used.output_mb > output_limit_mb
+                else f"the kernel died in {cell}{_last_words(folder)}"
+            )
         except (RuntimeError, TimeoutError) as error:
             reason = f"the kernel did not start: {_first_line(str(error))}{_last_words(folder)}"
         else:

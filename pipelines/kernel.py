@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from contextvars import Context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
@@ -18,11 +22,20 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
 from papermill.log import logger as papermill_log
 
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+    from pipelines.execute import Usage
+
 ENGINE = "gaugebook"
 MAX_SOCKET_PATH = 90  # a Unix socket's path holds 107 bytes, and `-ipc-5` is added to ours
 
 # Plotly imports nbformat to show a chart; see `jupyter.quick_import`.
 QUICK = "import sys; sys.modules.setdefault('rfc3987_syntax', None); del sys"
+
+# Memory that is written to, not addresses that are only set aside: Arrow sets aside gigabytes.
+BOUNDED = "import resource; resource.setrlimit(resource.RLIMIT_DATA, ({0}, {0})); del resource"
+PRINTED = {"stream", "display_data", "update_display_data", "execute_result"}
 
 # Without a handler Python prints a library's errors to stderr; here they arrive as exceptions.
 log = logging.getLogger("pipelines.kernel")
@@ -41,6 +54,8 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
     """A papermill client whose kernel talks over Unix sockets in `folder` instead of guessable, racing TCP ports."""
 
     folder: Path
+    usage: Usage
+    output_limit_mb: float
     pid: int = 0
 
     async def async_start_new_kernel(self, **options: Any) -> None:
@@ -48,6 +63,24 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
         self.pid = getattr(self.km.provisioner, "pid", 0)
 
     start_new_kernel = run_sync(async_start_new_kernel)
+
+    def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
+        if msg["msg_type"] in PRINTED:
+            self.usage.output_mb += _size(msg["content"]) / 1e6
+            if self.usage.output_mb > self.output_limit_mb:
+                # All that it prints is kept in our memory, and a kernel that prints for ever is never done.
+                with suppress(ProcessLookupError):
+                    os.kill(self.pid, signal.SIGKILL)
+                return None
+        made: NotebookNode | None = super().process_message(msg, cell, cell_index)
+        return made
+
+    def measure(self) -> None:
+        """Note how much memory the kernel has had resident at most, where the system tells."""
+        with suppress(OSError):
+            status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii", errors="replace")
+            if found := re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE):
+                self.usage.peak_mb = int(found[1]) * 1024 / 1e6
 
     def create_kernel_manager(self) -> AsyncKernelManager:
         connection = self.folder / "kernel.json"
@@ -74,12 +107,21 @@ class GaugebookEngine(Engine):  # type: ignore[misc]
         environment: Mapping[str, str],
         cell_limit_s: float,
         run_limit_s: float,
+        memory_mb: int | None,
+        output_limit_mb: float,
         on_cell: Callable[[], None],
         kernels: set[int],
+        usage: Usage,
         start_timeout: int = 60,
         **_unused: Any,
     ) -> None:
         deadline = time.monotonic() + run_limit_s
+        code = [QUICK] if memory_mb is None else [QUICK, BOUNDED.format(memory_mb * 1_000_000)]
+
+        def executed() -> None:
+            client.measure()
+            on_cell()
+
         client: Client = Client(
             nb_man,
             kernel_name=kernel_name,
@@ -87,12 +129,12 @@ class GaugebookEngine(Engine):  # type: ignore[misc]
             # nbclient takes 0 for "no limit", so a spent run still gets one second.
             timeout_func=lambda _cell: max(1, int(min(cell_limit_s, deadline - time.monotonic()))),
             iopub_timeout=60,
-            extra_arguments=["--HistoryManager.enabled=False", f"--IPKernelApp.exec_lines={QUICK}"],
+            extra_arguments=["--HistoryManager.enabled=False", *(f"--IPKernelApp.exec_lines={line}" for line in code)],
             on_notebook_start=lambda **_told: kernels.add(client.pid),
-            on_cell_executed=lambda **_told: on_cell(),
+            on_cell_executed=lambda **_told: executed(),
             log=log,
         )
-        client.folder = folder
+        client.folder, client.usage, client.output_limit_mb = folder, usage, output_limit_mb
         with (folder / "kernel.log").open("wb") as output:
             # An empty context has no event loop, so that the one that is made in it is ours to close.
             options = {"env": dict(environment), "cwd": str(folder), "stdout": output, "stderr": output}
@@ -100,6 +142,15 @@ class GaugebookEngine(Engine):  # type: ignore[misc]
                 Context().run(_with_own_loop, client, **options)
             finally:
                 kernels.discard(client.pid)
+
+
+def _size(content: Any) -> int:
+    """About how many characters the texts in a message hold."""
+    if isinstance(content, str):
+        return len(content)
+    if isinstance(content, Mapping):
+        return sum(map(_size, content.values()))
+    return sum(map(_size, content)) if isinstance(content, list) else 8
 
 
 def _with_own_loop(client: Client, **options: Any) -> None:

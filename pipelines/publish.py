@@ -1,38 +1,38 @@
-"""Make reports: run, render, put in place, note in the ledger, list on an index page.
+"""Make reports: run, render, note in the ledger, put in place.
 
 A folder of reports holds `index.html`, one `PAGE.html` per report (its last good run), `assets/` for all of them and
-`history/` with the executed notebook of every run, good or not.
+`history/` with the executed notebook of every run, good or not, and the page of every good one.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-import re
-import secrets
 import signal
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
-from html import unescape
-from itertools import groupby
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from uuid import uuid4
 
 from pipelines import ledger
-from pipelines.execute import CELL_LIMIT_S, RUN_LIMIT_S, Progress, execute
-from pipelines.ledger import Run
+from pipelines.execute import CELL_LIMIT_S, RUN_LIMIT_S, Progress, Usage, execute
+from pipelines.index import facts
+from pipelines.ledger import Again, Run
 from pipelines.notebooks import find
+from pipelines.pages import put_in_place, replace, usable, write_assets
 from pipelines.parameters import Value, check, declared
-from pipelines.render import TEMPLATES, Heading, environment, render
-from store.errors import FileUnusable, GaugebookError, ParameterInvalid, ReportError
+from pipelines.render import Heading, render
+from pipelines.schedule import NAME
+from store.errors import GaugebookError, ParameterInvalid, ReportError
 from store.settings import Settings
 
 WORKERS = 2  # a report is one busy kernel
-PAGE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-HEAD = 4000  # characters of a page that hold its title and description
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,9 @@ def make_report(
     known = declared(source)
     values = check(known, parameters)
     page = page or name
-    if not PAGE.fullmatch(page) or page == "index":
+    if not NAME.fullmatch(page) or page == "index":
         raise ParameterInvalid("page", f"{page!r} cannot name a page; use a-z, 0-9, _ and -, and not index")
-    folder = _folder(output or settings.reports)
+    folder = usable(output or settings.reports)
 
     started_at = datetime.now(UTC)
     run = Run(
@@ -109,13 +109,67 @@ def make_report(
         outcome="running",
         error=None,
         output=str(folder / f"{page}.html"),
+        code_version=code_version(source),
     )
-    html = Path(run.output)
-    notebook = folder / run.notebook
     ledger.started(settings, run)
+    return carry_out(
+        settings,
+        run,
+        source,
+        values,
+        title=title,
+        progress=progress,
+        cell_limit_s=cell_limit_s,
+        run_limit_s=run_limit_s,
+        kernels=kernels,
+    )
+
+
+def carry_out(
+    settings: Settings,
+    run: Run,
+    source: Path,
+    values: Mapping[str, Value],
+    *,
+    title: str | None = None,
+    progress: Progress | None = None,
+    cell_limit_s: float = CELL_LIMIT_S,
+    run_limit_s: float = RUN_LIMIT_S,
+    memory_mb: int | None = None,
+    kernels: set[int] | None = None,
+    deliveries: Sequence[Mapping[str, object]] = (),
+    again: Callable[[], Again] = Again,
+    patience_s: float = ledger.PATIENCE_S,
+) -> Made:
+    """Do what a run that the ledger knows stands for: execute, render, note how it ended, and put the page in place.
+
+    Args:
+        settings: the database.
+        run: as it was noted in the ledger.
+        source: its notebook.
+        values: its parameters, checked; those left out keep the notebook's default.
+        title: in place of the notebook's own.
+        progress: called as `progress(page, cells done, cells in all)` after each cell.
+        cell_limit_s: seconds that one cell may take.
+        run_limit_s: seconds that all of them may take.
+        memory_mb: megabytes of data that the kernel may have.
+        kernels: the process id of the kernel is put in while it runs.
+        deliveries: what the ledger is to hold of them.
+        again: asked when the run was not good: whether and when its slot is to be tried again.
+        patience_s: seconds that the end waits for a database that is away.
+
+    Raises:
+        ReportError: as `make_report`; or the ledger took this run for dead meanwhile, and its page is not shown.
+    """
+    html = Path(run.output)
+    notebook = html.parent / run.notebook
+    usage = Usage()
+    begun = time.monotonic()
+    finish = partial(ledger.finished, settings, run, patience_s=patience_s)
     try:
+        ledger.patiently(lambda: ledger.note_data(settings, run), patience_s)
         execute(
-            page,
+            html.stem,
             source,
             values,
             settings,
@@ -123,21 +177,38 @@ def make_report(
             progress=progress,
             cell_limit_s=cell_limit_s,
             run_limit_s=run_limit_s,
+            memory_mb=memory_mb,
             kernels=kernels,
+            usage=usage,
         )
-        seconds = (datetime.now(UTC) - started_at).total_seconds()
-        shown = facts(run.parameters)
-        _write_assets(folder / "assets")
-        _replace(html, render(notebook, Heading(name, title or "", started_at, seconds, shown)).encode())
+        seconds = time.monotonic() - begun
+        heading = Heading(
+            run.report, title or "", run.started_at, seconds, facts(run.parameters), str(run.run_id), "../"
+        )
+        write_assets(html.parent / "assets")
+        replace(html.parent / run.page, render(notebook, heading).encode())
     except OSError as error:
-        reason = f"{error.filename or folder}: {error.strerror or error}"
-        ledger.finished(settings, run, error=reason)
-        raise ReportError(name, reason) from error
+        reason = f"{error.filename or html.parent}: {error.strerror or error}"
+        finish(error=reason, duration_s=time.monotonic() - begun, peak_mb=usage.peak_mb, again=again())
+        raise ReportError(run.report, reason) from error
     except BaseException as error:
-        ledger.finished(settings, run, error=_words(error))
+        finish(error=_words(error), duration_s=time.monotonic() - begun, peak_mb=usage.peak_mb, again=again())
         raise
-    ledger.finished(settings, run)
-    return Made(name, html, notebook, (datetime.now(UTC) - started_at).total_seconds())
+    seconds = time.monotonic() - begun
+    if not finish(duration_s=seconds, peak_mb=usage.peak_mb, deliveries=deliveries):
+        reason = f"the ledger took this run for dead and has given its slot away; its page is {html.parent / run.page}"
+        raise ReportError(run.report, reason)
+    ledger.patiently(lambda: put_in_place(settings, html), patience_s)
+    return Made(run.report, html, notebook, seconds)
+
+
+def code_version(source: Path) -> str:
+    """The release of Gaugebook and the start of the SHA-256 of a notebook."""
+    try:
+        release = version("gaugebook")
+    except PackageNotFoundError:
+        release = "unreleased"
+    return f"{release} {hashlib.sha256(source.read_bytes()).hexdigest()[:12]}"
 
 
 def make_reports(
@@ -170,89 +241,7 @@ def make_reports(
     return [future.result() for future in futures]
 
 
-def write_index(settings: Settings, folder: Path) -> Path:
-    """Write `index.html` of a folder of reports from the ledger: the last runs of each page, newest first.
-
-    A run that has said nothing for longer than a run may take is shown as interrupted.
-    """
-    folder = _folder(folder)
-    by_page = groupby(ledger.runs(settings, folder), key=lambda run: run.output)
-    cards = [_card(Path(page), list(runs)) for page, runs in by_page]
-    page = environment().get_template("index.html.j2").render(cards=cards, now=datetime.now(UTC))
-    index = folder / "index.html"
-    _replace(index, page.encode())
-    return index
-
-
-def facts(parameters: Mapping[str, Value]) -> list[tuple[str, str]]:
-    """The parameters of a run for people; those that are not set are left out."""
-    said = {name: value for name, value in parameters.items() if value is not None and value != ""}
-    words = {True: "yes", False: "no"}
-    return [
-        (name.replace("_", " "), words[value] if isinstance(value, bool) else str(value))
-        for name, value in said.items()
-    ]
-
-
 def _words(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     return str(error) if isinstance(error, GaugebookError) else f"{type(error).__name__}: {error}"
-
-
-def _write_assets(folder: Path) -> None:
-    from plotly.offline import get_plotlyjs
-
-    folder.mkdir(exist_ok=True)
-    for name, content in (
-        ("plotly.min.js", get_plotlyjs().encode()),
-        ("report.js", (TEMPLATES / "report.js").read_bytes()),
-    ):
-        path = folder / name
-        if not path.is_file() or path.read_bytes() != content:
-            _replace(path, content)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a part."""
-    written = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        written.write_bytes(content)
-        written.replace(path)
-    finally:
-        written.unlink(missing_ok=True)
-
-
-def _folder(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileUnusable(folder, f"cannot be a folder of reports: {error.strerror}") from error
-    if not os.access(folder, os.W_OK):
-        raise FileUnusable(folder, "cannot be written to")
-    return folder.resolve()
-
-
-def _card(page: Path, runs: Sequence[Run]) -> dict[str, object]:
-    head = page.read_text(encoding="utf-8")[:HEAD] if page.is_file() else ""
-    title, summary = (re.search(tag, head) for tag in (r"<title>(.*?)</title>", r'name="description" content="(.*?)"'))
-    return {
-        "report": page.stem,
-        "title": unescape(title[1]) if title else page.stem,
-        "summary": unescape(summary[1]) if summary else "",
-        "page": page.name if head else None,
-        "good_at": next((run.started_at for run in runs if run.outcome == "ok"), None),
-        "runs": [_line(page.parent, run) for run in runs],
-        "facts": facts(runs[0].parameters),
-    }
-
-
-def _line(folder: Path, run: Run) -> dict[str, object]:
-    lost = run.outcome == "running" and datetime.now(UTC) - run.started_at > timedelta(seconds=2 * RUN_LIMIT_S)
-    return {
-        "started_at": run.started_at,
-        "outcome": "interrupted" if lost else run.outcome,
-        "seconds": run.seconds,
-        "error": run.error,
-        "notebook": run.notebook if (folder / run.notebook).is_file() else None,
-    }

@@ -28,6 +28,8 @@ class Heading:
     started_at: datetime
     seconds: float
     facts: Sequence[tuple[str, str]] = field(default_factory=tuple)
+    run_id: str = ""
+    root: str = ""  # the way from the page to the folder of reports
 
 
 def render(notebook: Path, heading: Heading) -> str:

@@ -7,6 +7,7 @@ GaugebookError
 │   ├── TooShort              there are rows, and too few of them
 │   ├── UnknownName           a name that is not one of those there are
 │   ├── FileUnusable          a file cannot be read as what it should be
+│   ├── PackageMissing        what was asked for needs a package that is not installed
 │   └── ParameterInvalid      a parameter of a query or a notebook does not exist or has the wrong type
 ├── SettingsError             a key or value of the configuration is wrong
 ├── StoreError                the database said no
@@ -96,6 +97,17 @@ class FileUnusable(InputError):
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}"
+
+
+class PackageMissing(InputError):
+    """`what` was asked for needs `package`, which is not installed; `extra` of ours brings it."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(what, package, extra)
+        self.what, self.package, self.extra = what, package, extra
+
+    def __str__(self) -> str:
+        return f"{self.what} needs the package {self.package}, not installed here: pip install 'gaugebook[{self.extra}]'"
 
 
 class ParameterInvalid(InputError):

@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How long an example takes says what else the machine does.
+hypothesis.settings.register_profile("gaugebook", deadline=None)
+hypothesis.settings.load_profile("gaugebook")
 
 # Before anything makes a console: what the tests look for must not be folded at the width of some terminal.
 os.environ["COLUMNS"] = "200"

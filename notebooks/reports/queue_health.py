@@ -74,6 +74,15 @@ depth = queues.deepest(series("messages", span.before()), most)
 show(lambda: forecast(depth, load.horizon(depth, horizon_days), unit="messages", additive=False).report())
 
 # %% [markdown]
+# ## Capacity
+#
+# Arrivals against what the present consumers have shown that they can serve, how long a message waits, and the backlog
+# to come if they stay as they are. Consumers needed are those with which a message waits a minute at most.
+
+# %%
+show(lambda: queues.capacity(rows, load.horizon(depth, horizon_days)).report())
+
+# %% [markdown]
 # ## What did not look normal
 #
 # Each hour is judged by the hours before it, at a false-alarm rate of one in a thousand.

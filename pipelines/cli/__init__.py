@@ -17,12 +17,15 @@ from pipelines.cli import (
     demo,
     doctor,
     export,
+    forecast,
     imports,
     lab,
     prices,
+    queues,
     report,
     run,
     scrape,
+    tick,
 )
 from pipelines.cli.common import errors
 from store.errors import GaugebookError
@@ -42,12 +45,14 @@ app.add_typer(imports.app, name="import")
 collect.app.command("llm-gateway")(scrape.llm_gateway)
 app.add_typer(collect.app, name="collect")
 app.command()(export.export)
-app.command()(analysis.forecast)
+app.command()(forecast.forecast)
 app.command()(analysis.anomalies)
+app.command()(queues.queues)
 app.command()(billing.reconcile)
 app.add_typer(prices.app, name="prices")
 app.add_typer(budget.app, name="budget")
 app.add_typer(report.app, name="report")
+app.command()(tick.tick)
 app.command()(lab.lab)
 app.add_typer(database.app, name="db")
 

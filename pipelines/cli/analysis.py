@@ -1,4 +1,4 @@
-"""`gaugebook forecast` and `gaugebook anomalies`."""
+"""`gaugebook anomalies`, and what it shares with `gaugebook forecast`: which series, from where, and to which file."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from pipelines.cli.common import console, errors, progress
+from pipelines.cli.common import console, progress
 from store.errors import FileUnusable, NoRows, ParameterInvalid
 from store.settings import load
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from analytics import Anomalies, Forecast
-
-BLOCKS = "▁▂▃▄▅▆▇█"
-WIDTH = 24  # characters of a sparkline at most, past and future each
+    from analytics import Anomalies
 
 
 class Source(StrEnum):
@@ -59,57 +56,6 @@ Output = Annotated[Path | None, typer.Option(help="Write the result to this .csv
 Save = Annotated[bool, typer.Option("--save", help="Write the result back into the store, for dashboards and alerts.")]
 
 
-def forecast(
-    *,
-    value: Value = None,
-    by: By = None,
-    horizon: Annotated[int, typer.Option(help="Buckets ahead.")] = 168,
-    level: Annotated[float, typer.Option(help="Interval shown, in per cent.")] = 80,
-    engine: Annotated[str, typer.Option(help="ensemble, seasonal_naive or ets.")] = "ensemble",
-    grain: GrainOption = Grain.hourly,
-    source: SourceOption = Source.llm,
-    since: Since = "",
-    until: Until = "",
-    csv: Csv = None,
-    id_col: IdCol = "unique_id",
-    time_col: TimeCol = "ds",
-    target_col: TargetCol = "y",
-    output: Output = None,
-    save: Save = False,
-) -> None:
-    """Forecast every series, with intervals for each step and for the sum.
-
-    Example: `gaugebook forecast --value cost_usd --by team --horizon 168`
-
-    Example: `gaugebook forecast --csv sales.csv --time-col day --target-col units --horizon 28 --output ahead.csv`
-    """
-    _check_output(output)
-    wanted = value or _default(source)
-    frame = _frame(source, wanted, by, grain, (since, until), csv)
-    with progress() as bar:
-        bar.add_task("forecasting", total=None)
-        from analytics import forecast as make
-
-        made = make(
-            frame,
-            horizon,
-            level=sorted({level, 80.0, 95.0}),
-            engine=engine,
-            unit="" if csv else _unit(wanted),
-            additive=source is not Source.queues,
-            id_col=id_col,
-            time_col=time_col,
-            target_col=target_col,
-        )
-    _show_forecast(made, level)
-    _write_file(made.to_polars(), output)
-    if save:
-        from pipelines.writeback import save_forecast
-
-        written = save_forecast(load(), made, _target(grain, wanted, csv)).written
-        console.print(f"saved {written:,} rows to analytics.forecasts")
-
-
 def anomalies(
     *,
     value: Value = None,
@@ -132,38 +78,28 @@ def anomalies(
 
     Example: `gaugebook anomalies --source queues --by vhost --by queue --save`
     """
-    _check_output(output)
-    wanted = value or _default(source)
-    frame = _frame(source, wanted, by, grain, (since, until), csv)
+    check_output(output)
+    wanted = value or default_value(source)
+    frame = frame_of(source, wanted, by, grain, (since, until), csv)
     with progress() as bar:
         bar.add_task("scoring", total=None)
         from analytics import anomalies as find
 
-        unit = "" if csv else _unit(wanted)
+        unit = "" if csv else unit_of(wanted)
         found = find(frame, rate, unit=unit, id_col=id_col, time_col=time_col, target_col=target_col)
     _show_anomalies(found)
-    _write_file(found.findings, output)
+    write_file(found.findings, output)
     if save:
         from pipelines.writeback import save_anomalies
 
-        written = save_anomalies(load(), found, _target(grain, wanted, csv)).written
+        written = save_anomalies(load(), found, target_of(grain, wanted, csv)).written
         console.print(f"saved {written:,} rows to analytics.anomalies")
 
 
-def sparkline(values: list[float | None], low: float, high: float) -> str:
-    """Values as blocks between `low` and `high`; a missing one is a space.
-
-    >>> sparkline([0.0, None, 2.0, 4.0], 0, 4)
-    '▁ ▅█'
-    """
-    span = (high - low) or 1.0
-    last = len(BLOCKS) - 1
-    return "".join(" " if v is None else BLOCKS[min(last, max(0, round((v - low) / span * last)))] for v in values)
-
-
-def _frame(
+def frame_of(
     source: Source, value: str, by: list[str] | None, grain: Grain, span: tuple[str, str], csv: Path | None
 ) -> pl.DataFrame:
+    """The series that the options name, from a file or the store."""
     if csv:
         return _file(csv)
     from analytics import load as loads
@@ -187,7 +123,7 @@ def _file(path: Path) -> pl.DataFrame:
         raise FileUnusable(path, f"cannot be read as a table: {str(error).splitlines()[0]}") from error
 
 
-def _check_output(path: Path | None) -> None:
+def check_output(path: Path | None) -> None:
     """Before the work: it would be lost."""
     if path and path.suffix not in (".csv", ".parquet"):
         raise ParameterInvalid("output", f"expected a .csv or .parquet file, got {path.name!r}")
@@ -195,7 +131,8 @@ def _check_output(path: Path | None) -> None:
         raise FileUnusable(path, "its folder does not exist")
 
 
-def _write_file(frame: pl.DataFrame, path: Path | None) -> None:
+def write_file(frame: pl.DataFrame, path: Path | None) -> None:
+    """Write a result to a .csv or .parquet file, if there is one to write it to."""
     if not path:
         return
     try:
@@ -203,33 +140,6 @@ def _write_file(frame: pl.DataFrame, path: Path | None) -> None:
     except OSError as error:
         raise FileUnusable(path, f"cannot be written: {error.strerror or error}") from error
     console.print(f"wrote {len(frame):,} rows to {path}", highlight=False, markup=False)
-
-
-def _show_forecast(made: Forecast, level: float) -> None:
-    from analytics import words
-
-    rows = made.totals(level).sort("total", descending=True) if made.additive else made.last()
-    bound = "total" if made.additive else "y_hat"
-    table = Table(box=None, pad_edge=False)
-    table.add_column("series", no_wrap=True, max_width=28)
-    for name in ("total" if made.additive else "last", f"{level:g} % from", "to"):
-        table.add_column(name, justify="right")
-    table.add_column("past▏ahead", no_wrap=True)
-    ahead = made.to_polars().partition_by(made.id_col, as_dict=True)
-    width = min(WIDTH, max(6, (console.width - 60) // 2))
-    past = made.history.partition_by(made.id_col, as_dict=True)
-    for row in rows.head(30).iter_rows(named=True):
-        name = row[made.id_col]
-        before = past[(name,)][made.target_col].to_list()[-made.horizon :]
-        after = ahead[(name,)]["y_hat"].to_list()
-        shown = [v for v in (*before, *after) if v is not None]
-        pictures = [sparkline(_thinned(one, width), min(shown), max(shown)) for one in (before, after)]
-        cells = [words.amount(row[c], made.unit) for c in (bound, f"{bound}-lo-{level:g}", f"{bound}-hi-{level:g}")]
-        table.add_row(_plain(str(name)), *cells, "▏".join(pictures))
-    console.print(table)
-    if len(rows) > 30:
-        console.print(f"and {len(rows) - 30:,} more series; --output writes them all")
-    errors.print(made.explain(), style="dim", markup=False, highlight=False)
 
 
 def _show_anomalies(found: Anomalies) -> None:
@@ -248,33 +158,29 @@ def _show_anomalies(found: Anomalies) -> None:
     for row in found.findings.sort("score", descending=True).head(30).iter_rows(named=True):
         values = [words.amount(row[name], unit) for name in (found.target_col, "expected")]
         times = [words.moment(row[name]).removesuffix(" UTC") for name in (found.time_col, "until")]
-        table.add_row(_plain(str(row[found.id_col])), *times, *values, f"{row['score']:.1f}")
+        table.add_row(plain(str(row[found.id_col])), *times, *values, f"{row['score']:.1f}")
     console.print(table)
     if len(found.findings) > 30:
         console.print(f"and {len(found.findings) - 30:,} more; --output writes them all")
 
 
-def _thinned(values: list[float | None], width: int) -> list[float | None]:
-    """At most `width` values: means of neighbours."""
-    size = -(-len(values) // width) or 1
-    groups = [[v for v in values[k : k + size] if v is not None] for k in range(0, len(values), size)]
-    return [sum(group) / len(group) if group else None for group in groups]
-
-
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A name that rich prints as it is: a queue may be called `[red]`."""
     from rich.markup import escape
 
     return escape(text)
 
 
-def _default(source: Source) -> str:
+def default_value(source: Source) -> str:
+    """What is looked at where --value is not given."""
     return {Source.llm: "cost_usd", Source.usage: "requests", Source.queues: "messages"}[source]
 
 
-def _unit(value: str) -> str:
+def unit_of(value: str) -> str:
+    """The unit of a value as people read it."""
     return "USD" if value == "cost_usd" else value.replace("_", " ")
 
 
-def _target(grain: Grain, value: str, csv: Path | None) -> str:
+def target_of(grain: Grain, value: str, csv: Path | None) -> str:
+    """What was analysed, as the store keeps it beside the result."""
     return csv.name if csv else f"{grain} {value}"

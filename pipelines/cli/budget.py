@@ -13,8 +13,8 @@ from rich.text import Text
 
 from collectors.llm.budget import declare
 from collectors.llm.budget.call import dollars
-from pipelines.cli.common import console
-from store.errors import ParameterInvalid
+from pipelines.cli.common import console, progress
+from store.errors import ParameterInvalid, UnknownName
 from store.migrate import migrate
 from store.settings import Settings, load
 
@@ -142,6 +142,56 @@ def history(
             f"{row.calls:,}",
             f"{row.refused_at:%Y-%m-%d %H:%M}" if row.refused_at else "-",
         )
+    console.print(table, highlight=False)
+
+
+@app.command()
+def outlook(
+    name: Annotated[str | None, typer.Argument(help="one budget; not given: all")] = None,
+) -> None:
+    """How budgets will probably stand when their period ends, and when they are used up.
+
+    Spend to come is forecast from the requests on record, hour by hour. The interval holds it with 80 %.
+
+    Example: `gaugebook budget outlook search`
+    """
+    settings = _settings()
+    found = declare.standings(settings)
+    if name is not None:
+        names = [one.name for one in found]
+        if name not in names:
+            raise UnknownName("budget", name, names)
+        found = [one for one in found if one.name == name]
+    if not found:
+        console.print("there are no budgets; `gaugebook budget set NAME --limit USD` makes one", highlight=False)
+        return
+    from analytics import words
+    from pipelines.outlooks import outlooks
+
+    table = Table("budget", box=None)
+    for title in ("limit", "spent", "expected", "80 % from", "to", "exceeded", "at this pace"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("used up (UTC)", no_wrap=True)
+    table.add_column("moved by")
+    with progress() as bar:
+        task = bar.add_task("simulating", total=len(found))
+        for one, ahead in outlooks(settings, found):
+            if ahead is None:
+                why = "counts by key: no outlook" if one.key else "nothing on record lately"
+                table.add_row(Text(one.name), dollars(one.limit_usd), *["-"] * 6, why)
+            else:
+                row = ahead.table.row(0, named=True)
+                amounts = (row[k] for k in ("limit", "spent", "total", "total-lo-80", "total-hi-80"))
+                odds, used_up = row["p_exceed"], row["exhausted"]
+                table.add_row(
+                    Text(one.name),
+                    *(words.amount(amount, "USD") for amount in amounts),
+                    words.share(odds),
+                    words.amount(row["run_rate"], "USD"),
+                    f"{used_up:%Y-%m-%d %H:%M}" if used_up else "-",
+                    Text(row["driver"] or "-"),
+                )
+            bar.advance(task)
     console.print(table, highlight=False)
 
 

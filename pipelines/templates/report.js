@@ -1,4 +1,4 @@
-// Draws a report's charts in the page's own colours, light, dark and on paper.
+// Draws a report's charts in the page's own colours, light, dark and on paper; on the index, says which pages are stale.
 "use strict";
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
@@ -73,3 +73,6 @@ if (window.Plotly) {
     plot.style.height = "auto";
   }
 }
+
+// On the index: a page is stale once its next slot is overdue, whether or not anything runs that could say so.
+for (const badge of document.querySelectorAll("[data-after]")) badge.hidden = Date.now() < Date.parse(badge.dataset.after);

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics import forecast
-from store.errors import NoRows, ParameterInvalid, UnknownName
+from store.errors import ColumnMissing, NoRows, ParameterInvalid, UnknownName
 from tests.analytics.seed import HOUR, NASTY, START, hours, seasonal
 
 ENGINES = ("ensemble", "seasonal_naive", "ets")
@@ -142,6 +142,13 @@ def test_depths_are_not_added_up():
         ({"horizon": 3, "level": ()}, ParameterInvalid, "between 0 and 100"),
         ({"horizon": 3, "engine": "ensembel"}, UnknownName, "did you mean 'ensemble'"),
         ({"horizon": 3, "season_length": 1}, ParameterInvalid, "at least 2 steps"),
+        ({"horizon": 3, "season_length": 2.5}, ParameterInvalid, "whole numbers of steps"),
+        ({"horizon": 3, "season_length": "24"}, ParameterInvalid, "whole numbers of steps"),
+        ({"horizon": True}, ParameterInvalid, "whole number"),
+        ({"horizon": 3, "level": None}, ParameterInvalid, "between 0 and 100"),
+        ({"horizon": 3, "level": "80"}, ParameterInvalid, "between 0 and 100"),
+        ({"horizon": 3, "target_col": "yy"}, ColumnMissing, "did you mean 'y'"),
+        ({"horizon": 3, "time_col": "dss"}, ColumnMissing, "did you mean 'ds'"),
     ],
 )
 def test_bad_arguments(arguments, error, says):
@@ -152,3 +159,31 @@ def test_bad_arguments(arguments, error, says):
 def test_no_rows():
     with pytest.raises(NoRows):
         forecast(seasonal(10).clear(), 3)
+
+
+def test_a_season_longer_than_the_history_is_left_out():
+    frame = seasonal(100)
+    longer = forecast(frame, 3, season_length=(24, 1000)).to_polars()
+    assert longer.equals(forecast(frame, 3, season_length=24).to_polars())
+    assert "no season confirmed" in forecast(frame, 3, season_length=1000).explain()
+
+
+def test_many_short_series():
+    count = 20_000
+    frame = pl.DataFrame(
+        {
+            "unique_id": np.repeat(np.arange(count), 10),
+            "ds": np.tile(np.arange(10), count),
+            "y": np.random.default_rng(0).poisson(3, 10 * count),
+        }
+    )
+    made = forecast(frame, 2).to_polars()
+    assert len(made) == 2 * count
+    assert (made["y_hat"] >= 0).all()
+
+
+def test_history_and_forecast_know_nothing_of_the_unit_however_small():
+    frame = seasonal(240)
+    tiny = forecast(frame.with_columns(pl.col("y") * 1e-120), 12, season_length=24).to_polars()
+    plain = forecast(frame, 12, season_length=24).to_polars()
+    np.testing.assert_allclose(tiny["y_hat"], plain["y_hat"] * 1e-120, rtol=1e-6)

@@ -76,6 +76,12 @@ def test_column_names_are_the_callers():
         (pl.DataFrame({"ds": [0, 1, 10**9], "y": 1.0}), ParameterInvalid, "no regular grid"),
         ([1, 2], ParameterInvalid, "got list"),
         (pd.DataFrame({"ds": [1, "a"], "y": 1.0}), ParameterInvalid, "mixes types"),
+        (LONG.with_columns(pl.lit(1e200).alias("y")), ParameterInvalid, "beyond 1e.140"),
+        (
+            pd.DataFrame({"ds": [pd.Timestamp("2026-01-01", tz="UTC"), pd.Timestamp("2026-01-02")], "y": 1.0}),
+            ParameterInvalid,
+            "some times have a zone and some have none",
+        ),
     ],
 )
 def test_the_door_says_what_is_wrong(frame, error, says):
@@ -90,3 +96,16 @@ def test_a_round_trip_loses_nothing(points):
         return
     back = panel(frame).history().drop_nulls()
     assert {(i, t): y for i, t, y in back.iter_rows()} == points
+
+
+def test_two_zones_in_one_column_are_one_clock():
+    moments = [pd.Timestamp("2026-01-01", tz="UTC"), pd.Timestamp("2026-01-01 02:00", tz="Europe/Berlin")]
+    made = panel(pd.DataFrame({"ds": moments, "y": [1.0, 2.0]}))
+    assert made.grid.step_s == 3600
+    assert made.values.tolist() == [[1.0, 2.0]]
+
+
+@pytest.mark.parametrize("kind", [pl.Categorical, pl.String])
+def test_ids_of_any_kind_are_in_order(kind):
+    made = panel(LONG.with_columns(pl.col("unique_id").cast(kind)))
+    assert made.ids.to_list() == ["a", "b"]

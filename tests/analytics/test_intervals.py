@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.ensemble import seasonal_naive
-from analytics.intervals import Rolling, bands, plan, roll, sum_bands
+from analytics.naive import seasonal_naive
+from analytics.intervals import Rolling, bands, compared, covered, plan, sum_bands
 
 RANDOM = np.random.default_rng(0)
 
@@ -29,7 +29,7 @@ def test_rolling_errors_agree_with_a_loop():
     past = RANDOM.normal(size=(2, 60))
     actual = past.copy()
     actual[0, 50] = np.nan
-    rolling = roll(past, actual, 6, (6, 9, 14), lambda rows, steps: seasonal_naive(rows, steps, 4))
+    rolling = compared(actual, seasonal_naive(past, 6, 4, (6, 9, 14)), (6, 9, 14))
     for s in range(2):
         for k, offset in enumerate((6, 9, 14)):
             history = past[s, : 60 - offset]
@@ -75,3 +75,11 @@ def test_what_was_never_measured_has_no_interval():
     rolling = Rolling(np.full((1, 4, 5), np.nan), ())
     assert np.isnan(bands(rolling, 5, (80,))).all()
     assert np.isnan(sum_bands(rolling, 5, (80,))).all()
+
+
+def test_coverage_by_the_other_origins_is_what_was_asked_for():
+    hits, count = covered(independent(40, 8, 24), (80, 95), "point")
+    np.testing.assert_allclose(hits / count, (0.80, 0.95), atol=0.02)
+    assert count == 40 * 8 * 24
+    hits, count = covered(independent(200, 8, 24), (80, 95), "sum")
+    np.testing.assert_allclose(hits / count, (0.80, 0.95), atol=0.04)

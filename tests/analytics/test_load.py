@@ -4,7 +4,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from analytics import load
+from analytics import budget, cost, load, quality, queues
 from store.errors import ColumnMissing, ParameterInvalid, UnknownName
 from tests.analytics.seed import HOUR, NASTY, QUEUES, START, USAGE, busy_queues, put, put_requests, request
 
@@ -174,3 +174,39 @@ def test_a_span_follows_the_data_not_the_clock(store):
     assert (found.since, found.until) == (START + 3 * HOUR, START + 6 * HOUR)
     with pytest.raises(ParameterInvalid, match="more than zero"):
         load.span(settings=store, days=0)
+
+
+def test_samples_of_queues_with_counters_and_limits(any_store):
+    columns = (*QUEUES[:5], "consumers", "published_total", "delivered_total", "acked_total", "attrs")
+    rows = [
+        (START + timedelta(minutes=k), "c", "/", name, 5, 1, 60 * k, 0, 30 * k, limit)
+        for k in range(10)
+        for name, limit in (("q", '{"max_length": 500}'), (NASTY, '{"max_length": "no"}'), ("", "{}"))
+    ]
+    put(any_store, "metrics.rabbitmq_queues", columns, rows)
+    found = load.queue_samples(any_store, since=START, until=START + HOUR)
+    assert found["queue"].unique().sort().to_list() == sorted([NASTY, "q"])
+    told = queues.rates(found).filter(queue="q").row(0, named=True)
+    assert (told["avg_published_per_s"], told["avg_acked_per_s"], told["max_length"]) == (1.0, 0.5, 500.0)
+    assert queues.rates(found).filter(queue=NASTY)["max_length"].to_list() == [None]
+    assert load.queue_samples(any_store).is_empty()
+    with pytest.raises(ParameterInvalid, match="after until"):
+        load.queue_samples(any_store, since=START + HOUR, until=START)
+
+
+def test_samples_of_nodes(any_store):
+    columns = ("ts", "cluster", "node", "running", "memory_bytes", "memory_limit_bytes", "disk_free_bytes", "disk_free_limit_bytes")  # fmt: skip
+    rows = [(START + k * HOUR, "c", "n", True, 100 * k, 1000, 10**6, 10**5) for k in range(6)]
+    put(any_store, "metrics.rabbitmq_nodes", columns, rows)
+    found = load.node_samples(any_store, since=START, until=START + 6 * HOUR)
+    assert queues.alarms(found).table.filter(resource="memory")["alarm_s"].to_list() == [5 * 3600.0]
+    assert isinstance(load.node_samples(any_store, as_="pandas"), pd.DataFrame)
+
+
+def test_what_is_loaded_is_what_the_analyses_take(any_store):
+    put_requests(any_store, REQUESTS)
+    put(any_store, "metrics.rabbitmq_queues", QUEUES, busy_queues(30))
+    assert cost.drivers(load.metrics(any_store)).cost_usd == 28.0
+    assert budget.outlook(load.llm(any_store, by="team"), 20.0, n=100, period="day").table["spent"].to_list() == [31.0]
+    assert queues.capacity(load.queue_metrics(any_store), 2, n=100).table["served_per_s"].to_list() == [6.0, 6.0]
+    assert quality.check(load.llm(any_store, by="team")).sound

@@ -25,8 +25,9 @@ def test_every_name_is_there(name):
 def test_all_is_exact():
     assert analytics.__all__ == sorted(analytics.__all__)
     assert analytics.__all__ == [
-        "Anomalies", "CostBreakdown", "Forecast", "Quality", "Seasonality", "anomalies", "charts", "cost", "forecast",
-        "load", "prom", "quality", "queues", "seasonality", "show",
+        "Alarms", "Anomalies", "Capacity", "CostBreakdown", "CostDrivers", "Forecast", "LeadLag", "Outlook",
+        "Quality", "QueueState", "Seasonality", "SeriesQuality", "WhatIf", "anomalies", "budget", "charts",
+        "cost", "forecast", "load", "prom", "quality", "queues", "seasonality", "show",
     ]  # fmt: skip
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from collectors.llm.record import COLUMNS, Request
 from pipelines import simulate
+from pipelines.index import write_index
 from pipelines.notebooks import names
-from pipelines.publish import Wanted, make_reports, write_index
+from pipelines.publish import Wanted, make_reports
 from store.connect import connect
 from store.rollup import refresh
 from store.settings import load

@@ -4,7 +4,8 @@ import re
 import pytest
 
 from pipelines.figures import figure, json_in_script
-from pipelines.publish import Wanted, make_report, make_reports, write_index
+from pipelines.index import write_index
+from pipelines.publish import Wanted, make_report, make_reports
 from tests.pipelines.reports import NOTEBOOKS, charts_in
 
 WIDE, PHONE = 1280, 390

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.execute import environment
+from pipelines.index import write_index
 from pipelines.ledger import runs
-from pipelines.publish import Wanted, make_report, make_reports, write_index
+from pipelines.publish import Wanted, make_report, make_reports
 from store.errors import FileUnusable, ParameterInvalid, ReportError, UnknownName
 from store.settings import load
 from tests.pipelines.reports import NOTEBOOKS
@@ -61,7 +62,8 @@ def test_only_the_reports_folder_is_written_to(store, tmp_path, monkeypatch):
     made = make(store, reports)
     assert [*home.rglob("*"), *work.rglob("*"), *scratch.rglob("*")] == []
     written = {str(path.relative_to(reports)) for path in reports.rglob("*") if path.is_file()}
-    assert written == {"breaks.html", "assets/report.js", "assets/plotly.min.js", f"history/{made.notebook.name}"}
+    history = {f"history/{made.notebook.name}", f"history/{made.notebook.stem}.html"}
+    assert written == {"breaks.html", "assets/report.js", "assets/plotly.min.js", *history}
 
 
 def test_the_kernel_is_this_interpreter_and_sees_only_the_settings_given(store, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from collectors.llm.budget import Budgets, Lease
 from pipelines.cli import app
 from store.errors import GaugebookError, ParameterInvalid, UnknownName
+from tests.analytics.seed import put_requests, request
 from tests.collectors.llm.budget_race import ask
 
 
@@ -94,3 +96,32 @@ def test_a_name_that_is_not_there(gaugebook):
     gaugebook("set", "search", "--limit", "1")
     with pytest.raises(UnknownName, match="did you mean 'search'"):
         gaugebook("remove", "serach")
+
+
+def spent(hours: int, before: timedelta = timedelta(0)):
+    """A dollar an hour, now of one team, now of another, until the hour before this one."""
+    last = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - before
+    rows = [request(k, 0, cost=1.0, team="search" if k % 2 else "ads") for k in range(hours)]
+    return [(last - timedelta(hours=k + 1), *row[1:]) for k, row in enumerate(rows)]
+
+
+def test_outlook(gaugebook, store):
+    put_requests(store, spent(72))
+    assert "gaugebook budget set NAME" in gaugebook("outlook")
+    scopes = {"every": (), "ads": ("--team", "ads"), "none": ("--model", "x*"), "key": ("--key", "0a" * 4)}
+    for name, scope in scopes.items():
+        gaugebook("set", name, "--limit", "20", "--per", "day", *scope)
+    shown = gaugebook("outlook")
+    assert "nothing on record" in shown
+    assert "counts by key" in shown
+    assert row(shown, "every")[1] == "$20.00"
+    assert row(shown, "every")[6] == "100"
+    assert "every" not in gaugebook("outlook", "ads")
+    with pytest.raises(UnknownName, match="did you mean 'ads'"):
+        gaugebook("outlook", "adds")
+
+
+def test_an_outlook_from_what_ended_long_ago_is_none(gaugebook, store):
+    put_requests(store, spent(30, before=timedelta(days=90)))
+    gaugebook("set", "every", "--limit", "20")
+    assert "nothing on record lately" in gaugebook("outlook")
