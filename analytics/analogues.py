@@ -32,7 +32,7 @@ def analogues(point: Floats, rolling: Rolling) -> Floats | None:
     count, origins, steps = rolling.errors.shape
     made = np.maximum(rolling.made, 0.0)
     came = rolling.errors + made
-    whole = np.isfinite(came).all(axis=2)
+    whole = np.asarray(np.isfinite(came).all(axis=2))
     if whole.sum() < FEWEST:
         return None
     units = np.nanmean(np.where(whole[:, :, None], came, np.nan), axis=(1, 2))
@@ -53,4 +53,4 @@ def analogues(point: Floats, rolling: Rolling) -> Floats | None:
     scale = growth * units[:, None] / units[picked_series]
     paths = came[picked_series, picked_origin] * scale[:, :, None]
     # A path that was not measured whole is taken for the nearest that was.
-    return np.where(np.isfinite(paths), paths, paths[:, :1])
+    return np.asarray(np.where(np.isfinite(paths), paths, paths[:, :1]))

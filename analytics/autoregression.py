@@ -59,7 +59,7 @@ def autoregression(
             before = ahead[:, :, start - difference : start - difference + width] if start else None
             base = seasonal_naive(past, width, difference, offsets) if before is None else before
             ahead[:, :, start : start + width] += base
-    return ahead
+    return np.asarray(ahead)
 
 
 def _ridge(z: Floats, begins: np.ndarray[tuple[int], np.dtype[np.intp]], used: Floats, ends: Floats) -> Floats:

@@ -36,6 +36,7 @@ class Tail:
     base: float
     weight: float
     per_slope: float
+    largest: float
 
     @classmethod
     def of(cls, sizes: Floats, seen: int) -> Tail | None:
@@ -55,7 +56,7 @@ class Tail:
             base, weight, per_slope = log10(2 * (seen + 1)), 0.0, 0.0
         knots = ordered[:: max(1, count // KNOTS)]
         body = -np.log10(1 - np.arange(len(knots) + 1) / (len(knots) + 1))
-        return cls(knots.tolist(), np.minimum(body, base).tolist(), edge, base, weight, per_slope)
+        return cls(knots.tolist(), np.minimum(body, base).tolist(), edge, base, weight, per_slope, float(ordered[-1]))
 
     def score(self, size: float) -> float:
         """Score of one deviation."""

@@ -117,8 +117,8 @@ def changepoints(
 
     The season (a day and a week, by the times) is taken out, then the number of changes and their places that explain
     the series best are found by penalised kernel change point detection (`ruptures.KernelCPD`; Arlot, Celisse,
-    Harchaoui, JMLR 20, 2019). The variance in the penalty is that of the long run, so that an autocorrelated series gets
-    none for its wandering. The whole series is looked at: this is for reports, not for alarms.
+    Harchaoui, JMLR 20, 2019). The variance in the penalty is that of the long run, so that an autocorrelated series
+    gets none for its wandering. The whole series is looked at: this is for reports, not for alarms.
 
     Args:
         frame: long frame, polars or pandas, of `unique_id, ds, y`; see `analytics.frames.panel`.
@@ -181,7 +181,7 @@ def _changes(values: Floats, seasons: Sequence[int], apart: int, penalty: float)
 
 
 def _places(level: Floats, apart: int, penalty: float) -> list[int]:
-    import ruptures  # type: ignore[import-untyped]  # it has none
+    import ruptures
 
     width = -(-len(level) // MOST)
     if width > 1:

@@ -36,12 +36,12 @@ class Anomalies:
     """What `anomalies` found.
 
     `table` has one row per point: `unique_id, ds, y, expected, lo, hi, score, is_anomaly`; `lo` to `hi` is the range
-    that a value was expected in; `score` is -log10 of the calibrated tail probability, null where too little came before.
-    A deviation that goes on is flagged once: its later points score less than an alarm takes until they exceed all of
-    the last one and a half seasons. `findings` has one row per stretch of deviation that was flagged: `unique_id, ds`
-    (start), `until` (end, not included), `y`, `expected`, `lo`, `hi`, `score` at its worst point, `severity` (notice,
-    warning from 4, critical from 6) and `impact`, the sum of y - expected over it, null unless `unit` is money. Both
-    are polars.
+    that a value was expected in; `score` is -log10 of the calibrated tail probability, null where too little came
+    before. A deviation that goes on is flagged once: its later points score less than an alarm takes until they exceed
+    all of the last one and a half seasons. `findings` has one row per stretch of deviation that was flagged:
+    `unique_id, ds` (start), `until` (end, not included), `y`, `expected`, `lo`, `hi`, `score` at its worst point,
+    `severity` (notice, warning from 4, critical from 6) and `impact`, the sum of y - expected over it, null unless
+    `unit` is money. Both are polars.
     """
 
     table: pl.DataFrame

@@ -15,7 +15,7 @@ from analytics import words
 from analytics.frames import Floats, Kind, native
 from analytics.spans import When
 from analytics.spend import Columns, bounds, reach, spend
-from store.errors import NoRows
+from store.errors import NoRows, TooShort
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,6 +160,7 @@ def drivers(
 
     Raises:
         NoRows: nothing in a frame or in the two spans.
+        TooShort: the frame does not reach back over the span to compare with.
         ColumnMissing: a column is not there.
         ParameterInvalid: a time, cost or count cannot be used.
 
@@ -178,8 +179,11 @@ def drivers(
     columns = Columns(time_col, cost_col, requests_col)
     data, dims, kind = spend(frame, by, columns, timed=before is None)
     if before is None:
-        begin, stop, _ = bounds(data, since if since is not None else _middle(data, until), until)
+        begin, stop, reaches = bounds(data, since if since is not None else _middle(data, until), until)
         start = begin - (stop - begin)
+        if not reaches:
+            missing = f"it does not reach back to {words.moment(start)}, so there is nothing to compare with"
+            raise TooShort("the cost frame", f"{missing}. Load twice the span")
         now = data.filter((pl.col("bucket") >= begin) & (pl.col("bucket") < stop))
         then = data.filter((pl.col("bucket") >= start) & (pl.col("bucket") < begin))
         if now.is_empty() and then.is_empty():
@@ -231,13 +235,13 @@ def decompose(then: dict[str, Floats], now: dict[str, Floats]) -> tuple[Floats, 
     tied = [{**span, "cost": span["cost"] - other} for span, other in zip((then, now), bare, strict=True)]
     old, new = _factors(*tied)
     effects, other = _shapley(old, new), bare[1] - bare[0]
-    # What rounding left over goes where it is smallest beside what is there.
-    rest = np.array(
-        [fsum((new_usd, -old_usd, -tail, *(-effects[:, k]))) for k, (new_usd, old_usd, tail) in enumerate(
-            zip(now["cost"], then["cost"], other, strict=True))]
-    )  # fmt: skip
+    # What rounding left over goes to the largest effect, and what that is too coarse for to the smallest.
     if effects.size:
-        effects[np.abs(effects).argmax(axis=0), np.arange(effects.shape[1])] += rest
+        columns = np.arange(effects.shape[1])
+        sizes = np.abs(effects)
+        for at in (sizes.argmax(axis=0), np.where(sizes > 0, sizes, np.inf).argmin(axis=0)):
+            parts = np.vstack([now["cost"], -then["cost"], -other, -effects])
+            effects[at, columns] += [fsum(column) for column in parts.T]
     return effects, other
 
 

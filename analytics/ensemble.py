@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
@@ -12,11 +10,12 @@ import numpy as np
 from analytics.autoregression import autoregression
 from analytics.frames import Floats
 from analytics.naive import levels, seasonal_mean, seasonal_naive
+from analytics.threads import in_threads
 
 NEAR = (1, 2, 3)  # lags of the last points
 BEFORE = (4, 5, 6, 12)  # and of some before them
 SURE = 0.01  # the least error of a model, in mean errors of all
-CELLS = 1_500_000  # numbers in the design matrix of the series solved at once: bounds the memory
+CELLS = 700_000  # numbers in the design matrix of the series solved at once: bounds the memory
 
 
 class Models(Protocol):
@@ -61,11 +60,7 @@ def in_parts(models: Models, past: Floats, horizon: int, seasons: tuple[int, ...
         made = models(part, horizon, seasons, offsets)
         return weighted_median(made, _weights(part, made, offsets))
 
-    workers = min(len(parts), len(os.sched_getaffinity(0)))
-    if workers < 2:
-        return np.concatenate([solve(part) for part in parts])
-    with ThreadPoolExecutor(workers) as pool:
-        return np.concatenate(list(pool.map(solve, parts)))
+    return np.concatenate(in_threads(solve, parts))
 
 
 def _models(past: Floats, horizon: int, seasons: tuple[int, ...], offsets: Sequence[int]) -> list[Floats]:
@@ -129,7 +124,7 @@ def weighted_median(made: Sequence[Floats], weights: Sequence[Floats]) -> Floats
             swap = values[k] > values[k + 1]
             values[k], values[k + 1] = np.minimum(values[k], values[k + 1]), np.maximum(values[k], values[k + 1])
             heavy[k], heavy[k + 1] = np.where(swap, heavy[k + 1], heavy[k]), np.where(swap, heavy[k], heavy[k + 1])
-    half = sum(weights)[:, :, None] / 2
+    half = np.sum(weights, axis=0)[:, :, None] / 2
     below = heavy[0] / 2
     out = values[0]
     for k in range(1, len(values)):

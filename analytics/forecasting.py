@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -283,17 +283,19 @@ def _levelled(
     if key != "full":
         return make(past, actual, horizon, season)
     level, ago = moved(past, season, positive=positive)
+    if not ago.any():
+        return make(past, actual, horizon, season)
     draft = make(level, np.where(np.isfinite(actual), level, np.nan), horizon, season)
-    count = int((ago > 0).sum())
-    return replace(draft, note=f"{draft.note}; {count} on the level after a shift") if count else draft
+    return replace(draft, note=f"{draft.note}; {int((ago > 0).sum())} on the level after a shift")
 
 
 def levels_of(level: float | Sequence[float]) -> tuple[float, ...]:
     """Levels of intervals in per cent, sorted; refuses what is not between 0 and 100."""
-    several = level if isinstance(level, Sequence) and not isinstance(level, str) else (level,)
-    if any(isinstance(one, bool) or not isinstance(one, int | float) for one in several):
-        raise ParameterInvalid("level", f"expected per cent between 0 and 100, such as 80, got {level!r}")
-    levels = tuple(sorted({float(one) for one in several}))
+    given_level: object = level
+    single = isinstance(given_level, str) or not isinstance(given_level, Iterable)
+    several = (given_level,) if single else tuple(given_level)  # type: ignore[arg-type]
+    numbers = [float(one) for one in several if isinstance(one, int | float) and not isinstance(one, bool)]
+    levels = tuple(sorted(set(numbers))) if len(numbers) == len(several) else ()
     if not levels or levels[0] <= 0 or levels[-1] >= 100:
         raise ParameterInvalid("level", f"expected per cent between 0 and 100, such as 80, got {level!r}")
     return levels

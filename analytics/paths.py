@@ -73,7 +73,7 @@ def _summed(drawn: Floats, scale: Floats, sums: Floats, known: Floats) -> Floats
         order = np.argsort(drawn[s].sum(axis=1), kind="stable")
         wanted = np.sign(places) * np.interp(np.abs(places), known, np.concatenate([[0.0], sums[s]]))
         drawn[s, order] += (wanted - drawn[s, order].sum(axis=1))[:, None] * weight[s]
-    return drawn
+    return np.asarray(drawn)
 
 
 def _autoregressive(shock: Floats, correlation: Floats) -> Floats:
@@ -81,7 +81,7 @@ def _autoregressive(shock: Floats, correlation: Floats) -> Floats:
     fresh = np.sqrt(1 - correlation**2)[:, None]
     for step in range(1, shock.shape[2]):
         out[:, :, step] = correlation[:, None] * out[:, :, step - 1] + fresh * shock[:, :, step]
-    return out
+    return np.asarray(out)
 
 
 def _correlation(scale: Floats, rms: Floats) -> Floats:

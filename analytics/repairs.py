@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from analytics.frames import Floats
+from analytics.frames import Floats, Ints
+from analytics.threads import in_threads
 
 NEIGHBOURS = 4  # seasons on either side that fill a gap
 WINDOW = 48  # points on either side of a shift that are compared, at least; two seasons where that is more
+ROWS = 500  # series looked at together: bounds the memory
 SHIFT = 7.0  # standard deviations within the windows; a straight trend reaches 3.5, a random walk seldom 7
 
 
@@ -42,7 +44,7 @@ def filled(past: Floats, actual: Floats, seasons: tuple[int, ...]) -> Floats:
     return out
 
 
-def moved(past: Floats, seasons: tuple[int, ...], *, positive: bool) -> tuple[Floats, Floats]:
+def moved(past: Floats, seasons: tuple[int, ...], *, positive: bool) -> tuple[Floats, Ints]:
     """The past on the level after its largest shift, if it has one, and how many points ago that was (0: none).
 
     A shift is a change of the mean from one window to the next that is seven times what varies within them. What lay
@@ -55,10 +57,17 @@ def moved(past: Floats, seasons: tuple[int, ...], *, positive: bool) -> tuple[Fl
     (True, 100)
     """
     window = max(WINDOW, 2 * max(seasons, default=1))
+    if past.shape[1] < 2 * window:
+        return past, np.zeros(len(past), dtype=np.int64)
+    parts = [past[low : low + ROWS] for low in range(0, len(past), ROWS)]
+    made = in_threads(lambda part: _moved(part, window, positive=positive), parts)
+    shifted = np.concatenate([ago for _, ago in made])
+    return (np.concatenate([one for one, _ in made]) if shifted.any() else past), shifted
+
+
+def _moved(past: Floats, window: int, *, positive: bool) -> tuple[Floats, Ints]:
     ago = np.zeros(len(past), dtype=np.int64)
     width = past.shape[1]
-    if width < 2 * window:
-        return past, ago
     values = np.log(past) if positive else past
     known = np.isfinite(values)
     whole = np.where(known, values, 0.0)

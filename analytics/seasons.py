@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from analytics.frames import Floats, Grid, Kind, native, panel
+from analytics.threads import in_threads
 from store.errors import ParameterInvalid
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ GAIN = 0.05  # a season must cut the held-out error by so much to be believed
 FOLDS = 6  # held-out stretches, each one season long
 SHARED = 0.25  # a season that so many series of a frame have is used for all of them
 FUNDAMENTAL = 0.6  # a peak of so much of the highest one may be the season, and the higher one its multiple
-CELLS = 2_000_000  # values judged at once: bounds the memory
+CELLS = 500_000  # values judged at once: bounds the memory
 CYCLES = (3, 8)  # seasons that a profile averages: few follow a change, many still the noise
 SIGNIFICANT = 2.6  # standard errors of an autocorrelation, about 1 % two-sided
 
@@ -119,11 +120,14 @@ def given(season_length: int | Sequence[int] | None) -> tuple[int, ...]:
     """The caller's season lengths as a sorted tuple; empty when there are none."""
     if season_length is None:
         return ()
-    one = isinstance(season_length, str) or not isinstance(season_length, Iterable)
-    lengths = {season_length} if one else set(season_length)  # type: ignore[arg-type]
-    if any(isinstance(m, bool) or not isinstance(m, int | np.integer) for m in lengths):
+    asked: object = season_length
+    several: tuple[object, ...] = (
+        tuple(asked) if isinstance(asked, Iterable) and not isinstance(asked, str) else (asked,)
+    )
+    lengths = [int(m) for m in several if isinstance(m, int | np.integer) and not isinstance(m, bool)]
+    if len(lengths) < len(several):
         raise ParameterInvalid("season_length", f"expected whole numbers of steps, such as 24, got {season_length!r}")
-    return tuple(sorted(int(m) for m in lengths))
+    return tuple(sorted(set(lengths)))
 
 
 def candidate_lengths(grid: Grid, series: Floats) -> tuple[int, ...]:
@@ -168,22 +172,29 @@ def _confirmed(series: Sequence[Floats], candidates: Sequence[tuple[int, ...]]) 
     alike: dict[tuple[int, tuple[int, ...]], list[int]] = defaultdict(list)
     for k, (values, lengths) in enumerate(zip(series, candidates, strict=True)):
         alike[len(values), lengths].append(k)
+    parts = []
     for (width, lengths), members in alike.items():
         chunk = max(1, CELLS // width)
-        for low in range(0, len(members), chunk):
-            part = members[low : low + chunk]
-            for length, _, _, believed in _judged(np.stack([series[k] for k in part]), lengths):
-                for k in np.flatnonzero(believed):
-                    out[part[k]].add(length)
+        parts += [(lengths, members[low : low + chunk]) for low in range(0, len(members), chunk)]
+
+    def verdicts(part: tuple[tuple[int, ...], list[int]]) -> list[tuple[int, NDArray[np.bool_]]]:
+        rows = np.stack([series[k] for k in part[1]])
+        return [(length, believed) for length, _, _, believed in _judged(rows, part[0])]
+
+    for (_, members), judged in zip(parts, in_threads(verdicts, parts), strict=True):
+        for length, believed in judged:
+            for place in np.flatnonzero(believed):
+                out[members[place]].add(length)
     return out
 
 
 def judge(series: Floats, candidates: Sequence[int]) -> list[tuple[int, float | None, float | None, bool]]:
     """(length, autocorrelation, gain, confirmed) of each candidate, shortest first; `series` has no gaps."""
-    return [
-        (length, *(float(one[0]) if np.isfinite(one[0]) else None for one in (correlation, gain)), bool(believed[0]))
-        for length, correlation, gain, believed in _judged(series[None, :], candidates)
-    ]
+    verdicts = []
+    for length, correlation, gain, believed in _judged(series[None, :], candidates):
+        seen, won = (float(one[0]) if np.isfinite(one[0]) else None for one in (correlation, gain))
+        verdicts.append((length, seen, won, bool(believed[0])))
+    return verdicts
 
 
 def _judged(series: Floats, candidates: Sequence[int]) -> list[tuple[int, Floats, Floats, NDArray[np.bool_]]]:

@@ -72,13 +72,18 @@ class SeriesQuality:
             found.append(f"{constant} with one value only")
         return f"{of}: {'; '.join(found)}." if found else f"{of}: complete."
 
+    def for_people(self) -> pl.DataFrame:
+        """The columns that a report shows: faults that no series has are left out."""
+        clean = [name for name in (*FAULTS, "zeros", "constant") if not (self.table[name].cast(pl.Int64) > 0).any()]
+        return self.table.drop(clean, "since")
+
     def __repr__(self) -> str:
         return f"<SeriesQuality: {self.sentence()}>"
 
     def _repr_html_(self) -> str:
         from analytics.render import block, table
 
-        return block(self.sentence(), table(self.table))
+        return block(self.sentence(), table(self.for_people()))
 
 
 def check(frame: Frame, *, id_col: str = "unique_id", time_col: str = "ds", target_col: str = "y") -> SeriesQuality:

@@ -27,6 +27,7 @@ MEAN, MOST = 0.8, 0.35
 SATURATED = 2.9  # what a deviation that is no news scores at most
 FIRST_LOOK = 256  # points after which a season is first looked for, and again when twice as many are there
 ALONE = 8  # fewer points than so many are scored one by one: numpy would take longer
+FURTHEST = 2.0  # times the largest deviation so far: no expected range is wider
 RATE = 1e-3  # share of points that the expected range leaves out
 MAGIC = b"gaugebook scorer 1\n"
 
@@ -237,7 +238,10 @@ class Scorer:
     def _learn(self, past: Floats, points: int) -> None:
         if len(past) > 1:
             tails = [Tail.of(sizes, points) for sizes in self._sizes]
-            margin = tails[0].size(-log10(self.rate)) if tails[0] else nan
+            margin = nan
+            if tails[0]:
+                # A tail from few points reaches further than makes sense to anybody.
+                margin = min(tails[0].size(-log10(self.rate)), FURTHEST * tails[0].largest)
             level = np.partition(past[-MEMORY:], min(len(past), MEMORY) // 2)[min(len(past), MEMORY) // 2]
             self._fitted = _Fit(channels.Pairs(past[-PAIRS - 1 :]), copysign(sqrt(abs(level)), level), tails, margin)
 

@@ -3,8 +3,8 @@
     python benchmarks/anomalies.py [--data FOLDER] [--points 100000] [--json FILE]
 
 NAB is scored as numenta/NAB does it, with the public function and its defaults, the threshold being the best one of the
-corpus for each detector; what the default rate gives is printed too. A random cut forest has no maintained package for
-Python: NAB's own published result stands for it. CPU time of one process.
+corpus for each detector; what the default rate gives is printed too. A random cut forest is not run: the result that
+NAB publishes for Amazon's stands for it. CPU time of one process.
 """
 
 from __future__ import annotations

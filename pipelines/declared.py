@@ -42,7 +42,9 @@ class Declared:
     @property
     def reads(self) -> bool:
         """Whether it only reads."""
-        return re.sub(r"--[^\n]*", "", self.query.text).split()[0].upper() in ("SELECT", "WITH")
+        code = re.sub(r"--[^\n]*", "", self.query.text)
+        writes = re.search(r"^\s*(INSERT|UPDATE|DELETE)\b", code, re.MULTILINE)  # within a WITH, too
+        return code.split()[0].upper() in ("SELECT", "WITH") and not writes
 
     def values(self, given: Mapping[str, str]) -> dict[str, object]:
         """Every parameter from the texts that are `given`, None for what may be left out.

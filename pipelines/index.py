@@ -12,6 +12,7 @@ from pathlib import Path
 from pipelines import ledger
 from pipelines.execute import RUN_LIMIT_S
 from pipelines.ledger import Run
+from pipelines.lock import wait_for_turn
 from pipelines.pages import head, replace, usable, write_assets
 from pipelines.parameters import Value
 from pipelines.render import environment
@@ -32,7 +33,7 @@ def write_index(settings: Settings, folder: Path) -> Path:
     folder = usable(folder)
     index = folder / "index.html"
     with connect(settings) as connection:  # whoever writes last has read last
-        ledger.execute(connection, "report_page_lock", {"output": str(index)})
+        wait_for_turn(connection, index)
         crons = ledger.crons(settings)
         by_page = groupby(ledger.runs(settings, folder), key=lambda run: run.output)
         now = datetime.now(UTC)

@@ -182,10 +182,16 @@ def runs(settings: Settings, folder: Path, *, latest: int = 10) -> list[Run]:
 
 
 def history(
-    settings: Settings, name: str | None = None, *, slot: datetime | None = None, latest: int = 20
+    settings: Settings,
+    name: str | None = None,
+    *,
+    slot: datetime | None = None,
+    skipped: bool = True,
+    latest: int = 20,
 ) -> list[Run]:
-    """The last runs of a job or of a report, or of all of them, newest first."""
-    return _runs(settings, "report_history", {"name": name, "slot": slot, "latest": latest})
+    """The last runs of a job or of a report, or of all of them, newest first, and slots that were skipped."""
+    asked = {"name": name, "slot": slot, "skipped": skipped, "latest": latest}
+    return _runs(settings, "report_history", asked)
 
 
 def run_of(settings: Settings, run_id: str) -> Run:

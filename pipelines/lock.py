@@ -1,13 +1,13 @@
-"""The lock of a job: of many ticks on many hosts, one makes its slots."""
+"""Locks in the database: of many ticks on many hosts, one makes the slots of a job and one at a time writes a page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psycopg
 
-from pipelines import ledger
 from store.connect import connect
 from store.settings import Settings
 
@@ -32,7 +32,9 @@ def job_lock(settings: Settings, job: str) -> Iterator[psycopg.Connection | None
         for name, value in SESSION.items():
             with suppress(psycopg.errors.InvalidParameterValue):  # a Unix socket has no keepalives
                 connection.execute("SELECT set_config(%s, %s, false)", [name, value])
-        taken = ledger.execute(connection, "report_lock", {"job": job}).fetchone()
+        taken = connection.execute(
+            "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [f"gaugebook.report.{job}"]
+        ).fetchone()
         yield connection if taken == (True,) else None
 
 
@@ -43,3 +45,8 @@ def holds(connection: psycopg.Connection) -> bool:
     except psycopg.OperationalError:
         return False
     return True
+
+
+def wait_for_turn(connection: psycopg.Connection, output: Path) -> None:
+    """Wait for one's turn to write a page; the turn ends with the transaction."""
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"gaugebook.page.{output}"])

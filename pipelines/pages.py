@@ -13,6 +13,7 @@ from uuid import UUID
 
 from pipelines import ledger
 from pipelines.ledger import Run
+from pipelines.lock import wait_for_turn
 from pipelines.render import TEMPLATES
 from store.connect import connect
 from store.errors import FileUnusable
@@ -30,7 +31,7 @@ def put_in_place(settings: Settings, output: Path) -> Run | None:
     Two that do so at once take turns; the run that it shows then, or None where there is none or its page is elsewhere.
     """
     with connect(settings) as connection:
-        ledger.execute(connection, "report_page_lock", {"output": str(output)})
+        wait_for_turn(connection, output)
         run = ledger.good(connection, str(output))
         if run is None:
             return None

@@ -263,7 +263,9 @@ class Ticker:
         if job.catch_up == "latest" and slot not in state.retries:
             skipped = {"report": job.report, "slots": list(due.skip), "until": slot, "now": state.now}
             ledger.execute(connection, "report_skipped", {**skipped, "job": job.name, "output": str(self._output(job))})
-        found = ledger.execute(connection, "report_attempt", {"job": job.name, "slot": slot}).fetchone()
+        this = {"job": job.name, "slot": slot}
+        ledger.execute(connection, "report_retried", this)
+        found = ledger.execute(connection, "report_attempt", this).fetchone()
         assert found is not None
         return int(found[0]), int(found[1])
 

@@ -24,8 +24,8 @@ FORECASTS = (
     *BOUNDS,
     *("engine", "trained_from", "trained_until"),
 )
-DETAILS = ("lo", "hi", "severity", "impact")
-ANOMALIES = ("run_id", "made_at", "target", "unique_id", "ds", "until", "y", "expected", "score", *DETAILS)
+FINDING = ("unique_id", "ds", "until", "y", "expected", "score", "lo", "hi", "severity", "impact")
+ANOMALIES = ("run_id", "made_at", "target", *FINDING)
 
 
 def save_forecast(settings: Settings, forecast: Forecast, target: str, *, run_id: UUID | None = None) -> Written:
@@ -77,7 +77,7 @@ def save_anomalies(settings: Settings, found: Anomalies, target: str, *, run_id:
     names = {found.id_col: "unique_id", found.time_col: "ds", found.target_col: "y"}
     findings = _timed(found.findings.rename(names))
     head = (run_id or uuid4(), datetime.now(UTC), target)
-    kept = findings.select("unique_id", "ds", "until", "y", "expected", "score", *DETAILS)
+    kept = findings.select(FINDING)
     rows = ((*head, str(row[0]), *row[1:]) for row in kept.iter_rows())
     return _write(settings, "analytics.anomalies", ANOMALIES, rows)
 

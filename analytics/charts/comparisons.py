@@ -36,7 +36,8 @@ def totals(sums: pl.DataFrame, id_col: str, level: Sequence[float], alt: str, *,
         figure.add_scatter(**lines, mode="lines", line=style, opacity=0.45, name=f"{one:g} % interval")
     figure.add_scatter(x=rows["total"].to_list(), y=names, mode="markers", marker_color=BLUE, name="forecast")
     dressed(figure, "Sums over the horizon", "", alt)
-    return figure.update_layout(height=180 + 26 * len(names), hovermode="closest").update_xaxes(rangemode="tozero")
+    figure.update_yaxes(type="category").update_xaxes(rangemode="tozero")  # a name may look like a number
+    return figure.update_layout(height=180 + 26 * len(names), hovermode="closest")
 
 
 def leaderboard(table: pl.DataFrame, metrics: Sequence[str], alt: str) -> Figure:

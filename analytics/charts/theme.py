@@ -38,7 +38,7 @@ def template() -> Any:
             "yaxis": axis,
             "margin": {"l": 60, "r": 20, "t": 60, "b": 80},
             # At the foot of the picture, however tall it is.
-            "legend": {"orientation": "h", "yref": "container", "y": 0.0, "yanchor": "bottom"},
+            "legend": {"orientation": "h", "yref": "container", "y": 0.02, "yanchor": "bottom"},
             "hovermode": "x unified",
         }
     )

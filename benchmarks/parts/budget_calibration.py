@@ -130,7 +130,7 @@ def figures(folder: Path) -> Iterator[Figure]:
     )  # fmt: skip
     for level, slack in ((80, 3), (95, 2)):
         for what, rows in (("of a day", judged.whole), ("of what is left of it", np.ones_like(judged.whole))):
-            ours, theirs = (100 * each[level][rows].mean() for each in (judged.inside, judged.summed))
+            ours, theirs = (float(100 * each[level][rows].mean()) for each in (judged.inside, judged.summed))
             yield Figure(
                 f"coverage of {level} % sums {what}", "%", ours, {"hours added up": theirs}, None,
                 abs(ours - level), slack, at_most=True,

@@ -24,8 +24,12 @@ def main() -> None:
     given = np.load(source)
     past = np.split(given["values"], np.cumsum(given["lengths"])[:-1])
     made = (ours if way in ("ours", "rows") else peer)(way, past, int(given["horizon"]))
-    mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    np.savez(target, mib=mib, **made)
+    np.savez(target, **made)
+
+
+def memory() -> float:
+    """The most that this process has held, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def ours(way: str, past: list[np.ndarray], horizon: int) -> dict[str, object]:
@@ -41,6 +45,7 @@ def ours(way: str, past: list[np.ndarray], horizon: int) -> dict[str, object]:
     table = made.to_polars()
     out: dict[str, object] = {"cpu_s": time.process_time() - used, "wall_s": time.perf_counter() - begun}
     out |= {name: table[name].to_numpy().reshape(-1, horizon) for name in table.columns[2:]}
+    out["mib"] = memory()
     if way == "ours":
         totals = made.totals()
         out |= {name: totals[name].to_numpy() for name in totals.columns[1:]}
@@ -72,6 +77,7 @@ def peer(way: str, past: list[np.ndarray], horizon: int) -> dict[str, object]:
     begun, used = time.perf_counter(), time.process_time()
     table = run(past)
     out: dict[str, object] = {"cpu_s": time.process_time() - used, "wall_s": time.perf_counter() - begun}
+    out["mib"] = memory()
     models = [name for name in table.columns[2:] if "-lo-" not in name and "-hi-" not in name]
     out["y_hat"] = table[models].mean(axis=1).to_numpy().reshape(-1, horizon)
     for bound in ("lo-80", "hi-80", "lo-95", "hi-95"):

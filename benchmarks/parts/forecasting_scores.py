@@ -45,9 +45,14 @@ def wape(came: Sequence[Floats], made: Sequence[Floats]) -> float:
 
 
 def calibration(past: Sequence[Floats], came: Floats, sums: Floats) -> tuple[Floats, Floats]:
-    """Probabilities from paths that the next sum exceeds parts of the last one, and whether it did."""
+    """Probabilities from paths that the next sum exceeds parts of the last one, and whether it did.
+
+    A series whose last sum is zero has no budget.
+    """
     horizon = came.shape[1]
-    budgets = np.array([one[-horizon:].sum() for one in past])[:, None] * np.array(BUDGETS)
+    last = np.array([one[-horizon:].sum() for one in past])
+    some = last > 0
+    came, sums, budgets = came[some], sums[some], last[some][:, None] * np.array(BUDGETS)
     said = (sums[:, None, :] > budgets[:, :, None]).mean(axis=2)
     return said.ravel(), (came.sum(axis=1)[:, None] > budgets).astype(float).ravel()
 

@@ -1,11 +1,13 @@
-"""Draw docs/images/analysis/{costs,budgets,queues}.png: clients of an LLM service from ../shared/data, simulated queues.
+"""Draw docs/images/analysis/{costs,budgets,quality,queues}.png, from ../shared/data and simulations.
 
 python benchmarks/parts/money_pictures.py
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,9 +17,9 @@ sys.path[0] = str(ROOT)
 import numpy as np
 import polars as pl
 
-from analytics import budget, cost, queues
+from analytics import budget, cost, quality, queues
 from benchmarks.parts.budget_calibration import clients
-from benchmarks.parts.forecasting_pictures import save
+from benchmarks.parts.forecasting_pictures import HERE, save
 
 START, HOUR = datetime(2026, 3, 2, tzinfo=UTC), timedelta(hours=1)
 MODELS = {"large": (300, 900, 8e-6, 0.7), "small": (500, 700, 1e-6, 1.5), "other": (200, 1200, 3e-6, 1.1)}
@@ -31,7 +33,19 @@ def main() -> None:
     dated = past.with_columns(ds=pl.lit(START) + pl.duration(hours=pl.col("ds")))
     ahead = budget.outlook(dated, 95_000, since=START, until=START + timedelta(days=14))
     save(ahead.plot(), "budgets", 900, 420)
+    page(quality.check(faults())._repr_html_(), "quality", 960, 240)
     save(queues.capacity(depths(), 24, target_age_s=300).plot(most=1), "queues", 900, 560)
+
+
+def faults() -> pl.DataFrame:
+    """Three series: a sound one, one with holes, one that ended early and has an impossible value."""
+    hours = [START + hour * HOUR for hour in range(72)]
+    whole = pl.DataFrame({"unique_id": "search", "ds": hours, "y": 1.0 + np.arange(72) % 24})
+    holes = whole.with_columns(
+        unique_id=pl.lit("ads"), y=pl.when(pl.col("ds").dt.hour() == 4).then(None).otherwise("y")
+    )
+    early = pl.concat([whole.head(50), whole[10:12]]).with_columns(unique_id=pl.lit("batch"), y=pl.col("y") - 2)
+    return pl.concat([whole, holes.filter(pl.col("ds").dt.hour() != 9), early])
 
 
 def spend() -> pl.DataFrame:
@@ -69,6 +83,18 @@ def depths() -> pl.DataFrame:
         "max_length",
     ]
     return pl.DataFrame(rows, schema=names, orient="row")
+
+
+def page(html: str, name: str, width: int, height: int) -> None:
+    """A picture of what a notebook shows."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "page.html"
+        file.write_text(
+            f"<meta charset=utf-8><body style='background:white;color:#222'>{html}</body>", encoding="utf-8"
+        )
+        flags = ("--headless", "--no-sandbox", "--hide-scrollbars", "--disable-gpu")
+        target = (f"--window-size={width},{height}", f"--screenshot={HERE / name}.png", file.as_uri())
+        subprocess.run(["chromium", *flags, *target], check=True, stderr=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":

@@ -67,18 +67,11 @@ show(lambda: (spend("model").plot(), spend("model").for_people()))
 # %% [markdown]
 # ## What moved it
 #
-# The change against the span before, split between the number of requests, the models they went to, their length and
-# the price of a token. The parts add up to the change.
-
+# The change against the span before, split exactly between requests, the models they went to, length and price.
 
 # %%
-def moved():
-    if spend("team").previous_usd is None or unit != "USD":
-        return "There is no cost of the time before to compare with."
-    return cost.drivers(rows, "model", since=span.since, until=span.until).report()
-
-
-show(moved)
+priced = unit == "USD"
+show(lambda: cost.drivers(rows, "model", since=span.since, until=span.until).report() if priced else None)
 
 # %% [markdown]
 # ## Over time

@@ -96,13 +96,15 @@ def list_reports(
 @app.command()
 def history(
     name: Annotated[str | None, typer.Argument(help="a job or a report; default: all")] = None,
+    *,
     latest: Annotated[int, typer.Option(min=1, help="how many runs")] = 20,
+    skipped: Annotated[bool, typer.Option("--skipped", help="slots that were skipped, too")] = False,
 ) -> None:
     """The last runs, newest first: when, for which slot, how it ended, how long it took.
 
     Example: `gaugebook report history llm_cost --latest 50`
     """
-    found = ledger.history(load(), name, latest=latest)
+    found = ledger.history(load(), name, latest=latest, skipped=skipped)
     if not found:
         console.print("there are no runs in the ledger" if name is None else f"no run of {name} is in the ledger")
         return

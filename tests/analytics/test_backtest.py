@@ -63,8 +63,8 @@ def inside(rows, name, level):
 
 def test_m4_hourly(m4):
     ratio, points, sums = compare(*m4, 48, season_length=(DAY, 7 * DAY))
-    # Seen on these 83 series: ratio 0.67, points 0.81 and 0.95, sums 0.76 and 0.94.
-    assert ratio < 0.75
+    # Seen on these 83 series: ratio 0.65, points 0.81 and 0.95, sums 0.75 and 0.94.
+    assert ratio < 0.70
     assert 0.74 <= points[0] <= 0.86
     assert 0.90 <= points[1] <= 0.985
     assert 0.66 <= sums[0] <= 0.90
@@ -74,8 +74,8 @@ def test_m4_hourly(m4):
 def test_m4_hourly_with_the_seasons_it_finds(m4):
     ratio, points, _ = compare(*m4, 48)
     # Integer times: seasons by the peaks of the autocorrelation, confirmed on held-out days.
-    # Seen: ratio 0.75, points 0.80.
-    assert ratio < 0.85
+    # Seen: ratio 0.64, points 0.81.
+    assert ratio < 0.70
     assert 0.72 <= points[0] <= 0.88
 
 
@@ -91,7 +91,7 @@ def test_production_traffic_a_day_ahead(m_small):
     ]
     ratio = np.mean([one[0] for one in found])
     points = np.mean([one[1] for one in found], axis=0)
-    # Seen over 11 origins: ratio 0.93, points 0.53 and 0.95. One series whose second week rises and falls as the first
+    # Seen over 11 origins: ratio 0.96, points 0.55 and 0.95. One series whose second week rises and falls as the first
     # never did: what no backtest met is in no interval, and the one at 80 % is too narrow here.
     assert ratio < 1.0
     assert 0.42 <= points[0] <= 0.93
@@ -116,7 +116,7 @@ def test_production_clients_a_day_ahead(data_folder):
         totals.append([inside(summed, "total", level) for level in (80, 95)])
     ensemble, seasonal = np.sum(wape, axis=0)
     points, totals = np.mean(points, axis=0), np.mean(totals, axis=0)
-    # Seen: error 0.97 of the seasonal naive's, points 0.83 and 0.96, sums 0.80 and 0.91.
+    # Seen: error 0.93 of the seasonal naive's, points 0.87 and 0.96, sums 0.81 and 0.92.
     assert ensemble < seasonal
     assert 0.76 <= points[0] <= 0.89
     assert 0.92 <= points[1] <= 0.985

@@ -50,7 +50,7 @@ def naively(rows, past, season, level):
         "pinball": pinball,
         "scaled_crps": 2 * pinball * count / size,
         "msis": sum(widths) / count / scale,
-        "coverage_80": sum(l <= y <= h for y, l, h in zip(rows["y"], rows["y_hat-lo-80"], rows["y_hat-hi-80"], strict=True)) / count,
+        "coverage_80": sum(low <= y <= high for y, low, high in zip(rows["y"], rows["y_hat-lo-80"], rows["y_hat-hi-80"], strict=True)) / count,
     }  # fmt: skip
 
 
@@ -115,7 +115,8 @@ def test_names_kinds_and_result(made, traffic):
     again = backtest(frame, 24, windows=3, season_length=24, id_col="team", time_col="hour", target_col="usd")
     assert again.leaderboard()["mase"].tolist() == pytest.approx(made.leaderboard()["mase"].to_list())
     assert list(again.to_pandas().columns[:3]) == ["engine", "team", "cutoff"]
-    assert "best" in made.sentence() and "coverage" not in made.sentence()
+    assert "best" in made.sentence()
+    assert "coverage" not in made.sentence()
     assert "95 %" in made.sentence()
     assert made.best == made.leaderboard()["engine"][0]
     assert len(made.plot().data) == 2

@@ -3,7 +3,7 @@ import json
 import polars as pl
 import pytest
 
-from analytics import anomalies, charts, cost, forecast
+from analytics import anomalies, budget, charts, cost, forecast, queues
 from analytics.charts import MOST
 from store.errors import ColumnMissing, NoRows
 from tests.analytics.seed import NASTY, START, hours, seasonal
@@ -13,7 +13,19 @@ LATENCY = pl.DataFrame({"ds": hours(3), "model": "m", "requests": 1, "errors": 0
 SPEND = pl.DataFrame({"bucket": [START], "team": [NASTY], "requests": [3], "total_cost": [1.0]}).cast(
     {"bucket": pl.Datetime("us", "UTC")}
 )
+SPENDS = pl.concat([SPEND.with_columns(model=pl.lit(NASTY)), SPEND.with_columns(model=pl.lit("m"), total_cost=5.0)])
+PAST = SPENDS.with_columns(total_cost=pl.lit(2.0), requests=pl.lit(4))
+DEEP = pl.DataFrame({
+    "bucket": hours(72), "queue": NASTY, "last_messages": 7200, "avg_consumers": 2.0, "avg_published_per_s": 11.0,
+    "avg_acked_per_s": 10.0, "max_length": 10_000,
+})  # fmt: skip
 FIGURES = {
+    "waterfall": lambda: cost.drivers(SPENDS, before=PAST).plot(),
+    "compared": lambda: cost.what_if(SPENDS, requests=2.0).plot(),
+    "burn down": lambda: budget.outlook(TWO, 1e4, period="week", n=100).plot(),
+    "burn down of several": lambda: budget.outlook(TWO, {"s": 1e4, NASTY: 1.0}, period="week", n=100).plot(),
+    "capacity": lambda: queues.capacity(DEEP, 4, n=100).plot(),
+    "lags": lambda: queues.lead_lag(TWO.filter(unique_id=NASTY), TWO.filter(unique_id="s"), 3).plot(),
     "lines": lambda: charts.lines(TWO, unit="USD", title=NASTY),
     "stacked": lambda: charts.lines(TWO, unit="USD", title="t", stacked=True, most=1),
     "fan": lambda: forecast(TWO, 24, unit="USD").plot(),
@@ -30,8 +42,8 @@ def test_every_figure_is_plain_has_text_and_units_and_no_ground(kind):
     assert plain["data"]
     assert len(figure.layout.meta["alt"]) > 20
     assert figure.layout.template.layout.paper_bgcolor == "rgba(0,0,0,0)"
-    unit = figure.layout.xaxis.title.text if kind == "bars" else figure.layout.yaxis.title.text
-    assert unit == ("seconds" if kind == "latency" else "USD")
+    unit = (figure.layout.xaxis if kind in ("bars", "compared") else figure.layout.yaxis).title.text
+    assert unit == {"latency": "seconds", "capacity": None, "lags": "correlation of surprises"}.get(kind, "USD")
     drawn = [trace.get("name", "") for trace in plain["data"]] + [str(plain["layout"]["title"])]
     assert "<script>" not in "".join(drawn)
 
@@ -68,3 +80,15 @@ def test_nothing_to_draw():
         charts.latency(LATENCY.with_columns(ttft_p95_s=pl.lit(None, pl.Float64)))
     with pytest.raises(ColumnMissing, match="ttft_p95_s"):
         charts.latency(LATENCY, value="ttft_p99_s")
+
+
+def test_a_waterfall_ends_at_the_spend_now():
+    bars = cost.drivers(SPENDS, before=PAST).plot().data[0]
+    assert sum(bars.y[:-1]) == pytest.approx(bars.y[-1])
+    assert (bars.measure[0], bars.measure[-1]) == ("absolute", "total")
+
+
+def test_a_burn_down_ends_at_what_is_left():
+    made = budget.outlook(TWO, 1e5, period="week", n=100)
+    (expected,) = [trace for trace in made.plot().data if trace.name == "expected"]
+    assert expected.y[-1] == pytest.approx(1e5 - made.table["total"][0])

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.naive import seasonal_naive
 from analytics.intervals import Rolling, bands, compared, covered, plan, sum_bands
+from analytics.naive import seasonal_naive
 
 RANDOM = np.random.default_rng(0)
 

@@ -105,7 +105,7 @@ def test_the_cost_report_of_usage_without_prices(run, store):
 def test_the_queue_report_in_full(run, store):
     full(store)
     shown = run(folder() / "reports/queue_health.py")
-    assert charts(shown) == 5
+    assert charts(shown) == 6
     assert "2 queues hold" in text(shown)
     assert "In 72 hours, 2 series" in text(shown)
 

@@ -70,6 +70,8 @@ def test_tick_history_show_retry(gaugebook, store):
     assert ": ok, " in said
     assert "LookupError: no such queue" in said
     code, said = gaugebook("report", "history")
+    assert " skipped " not in said
+    code, said = gaugebook("report", "history", "--skipped")
     assert [said.count(f" {outcome} ") for outcome in ("ok", "failed", "skipped")] == [1, 1, 4]
     assert "no such queue" in said
     assert "there are no runs" not in said
