@@ -14,7 +14,7 @@ from analytics.frames import Floats, Ints, Panel
 
 @dataclass(frozen=True)
 class Adjusted:
-    """`past` and `actual` without events; `ahead` (series, step) is what events add, or where `relative` multiply by."""
+    """`past` and `actual` without events; `ahead` (series, step) is added, or multiplied by where `relative`."""
 
     past: Floats
     actual: Floats

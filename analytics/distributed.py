@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from analytics.frames import polars
 from analytics.runs import Outcome, Run, file_of
 from analytics.seasons import given
 from analytics.sources import Filed, Stored
+from analytics.threads import at_most
 from store.errors import ColumnMissing, FileUnusable, GaugebookError, NoRows, ParameterInvalid
 
 if TYPE_CHECKING:
@@ -178,12 +179,13 @@ def _rows(chunk: pa.Table, job: Job) -> pl.DataFrame:
     return held if job.source is None else job.source.rows(held[job.id_col].to_list())
 
 
-def _one_thread() -> AbstractContextManager[object]:
-    """BLAS on one core: sums split over threads differ in their last digit, and a worker is one core of many."""
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One core: sums that BLAS splits over threads differ in their last digit, and a worker is one core of many."""
     from threadpoolctl import threadpool_limits
 
-    limits: AbstractContextManager[object] = threadpool_limits(1)
-    return limits
+    with threadpool_limits(1), at_most(1):
+        yield
 
 
 def forecast_many(

@@ -31,7 +31,7 @@ def errors(rolling: Rolling, horizon: int, n: int, keys: Sequence[object], seed:
         part = slice(low, low + chunk)
         own = np.stack([_stream(seed, key).standard_normal((n, horizon)) for key in keys[part]])
         shock = np.sqrt(together) * common + np.sqrt(1 - together) * own
-        out[part] = _mapped(Rolling(rolling.errors, rolling.offsets), part, horizon, shock)
+        out[part] = _mapped(rolling, part, horizon, shock)
     return out
 
 
@@ -89,7 +89,7 @@ def _correlation(scale: Floats, rms: Floats) -> Floats:
     steps = np.arange(scale.shape[1])
     apart = np.abs(steps[:, None] - steps)
     variance = np.stack([np.einsum("sh,hk,sk->s", scale, rho**apart, scale, optimize=True) for rho in CORRELATIONS])
-    return np.asarray(CORRELATIONS)[np.abs(variance - rms**2).argmin(axis=0)]
+    return np.asarray(np.array(CORRELATIONS)[np.abs(variance - rms**2).argmin(axis=0)])
 
 
 def _together(past: Floats) -> float:

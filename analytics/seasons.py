@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from analytics.frames import Floats, Grid, Kind, native, panel
+from analytics.frames import Floats, Grid
 from analytics.threads import in_threads
 from store.errors import ParameterInvalid
-
-if TYPE_CHECKING:
-    from analytics.frames import Frame
 
 HOUR, DAY, WEEK = 3600.0, 86_400.0, 604_800.0
 GAIN = 0.05  # a season must cut the held-out error by so much to be believed
@@ -26,94 +20,6 @@ FUNDAMENTAL = 0.6  # a peak of so much of the highest one may be the season, and
 CELLS = 500_000  # values judged at once: bounds the memory
 CYCLES = (3, 8)  # seasons that a profile averages: few follow a change, many still the noise
 SIGNIFICANT = 2.6  # standard errors of an autocorrelation, about 1 % two-sided
-
-
-@dataclass(frozen=True, repr=False)
-class Seasonality:
-    """What `seasonality` found.
-
-    `table` has one row per series and candidate: the id, `season_length` (steps), `autocorrelation` at that lag,
-    `gain` (share of the held-out error that the season removes; null when the history is too short to tell) and
-    `confirmed`.
-    """
-
-    table: pl.DataFrame
-    kind: Kind
-    id_col: str = "unique_id"
-
-    def lengths(self, unique_id: object) -> tuple[int, ...]:
-        """The confirmed season lengths of one series, shortest first."""
-        rows = self.table.filter((pl.col(self.id_col) == unique_id) & pl.col("confirmed"))
-        return tuple(rows["season_length"].sort().to_list())
-
-    def to_polars(self) -> pl.DataFrame:
-        """`table` as polars."""
-        return self.table
-
-    def to_native(self) -> Frame:
-        """`table` as the kind of frame that came in."""
-        return native(self.table, self.kind)
-
-    def sentence(self) -> str:
-        """One sentence: how many series have which season."""
-        confirmed = self.table.filter("confirmed")
-        if confirmed.is_empty():
-            return "No season was confirmed."
-        counts = confirmed.group_by("season_length").len().sort("season_length")
-        said = [
-            f"a season of {m} steps in {n} of {self.table[self.id_col].n_unique()} series"
-            for m, n in counts.iter_rows()
-        ]
-        return f"Confirmed: {'; '.join(said)}."
-
-    def __repr__(self) -> str:
-        return f"<Seasonality: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        return block(self.sentence(), table(self.table))
-
-
-def seasonality(
-    frame: Frame,
-    *,
-    season_length: int | Sequence[int] | None = None,
-    id_col: str = "unique_id",
-    time_col: str = "ds",
-    target_col: str = "y",
-) -> Seasonality:
-    """Find the season lengths of every series of a long frame; none is invented.
-
-    A candidate must stand out in the autocorrelation of the series and must then cut the error of forecasts of
-    held-out stretches by 5 % against the best shorter season (or none).
-
-    Args:
-        frame: long frame, polars or pandas; see `analytics.frames.panel`.
-        season_length: candidates in steps. Default: a day and a week where times tell them, a year of weeks or months;
-            for integer times the peaks of the autocorrelation.
-        id_col: name of the column of series.
-        time_col: name of the column of times.
-        target_col: name of the column of values.
-
-    Raises:
-        NoRows, TooShort, ColumnMissing, ParameterInvalid: as `panel` does.
-
-    >>> hours = pl.datetime_range(pl.datetime(2026, 1, 1), pl.datetime(2026, 1, 14), "1h", time_zone="UTC", eager=True)
-    >>> daily = pl.DataFrame({"ds": hours, "y": np.sin(hours.dt.hour().to_numpy() / 24 * 2 * np.pi)})
-    >>> seasonality(daily).lengths("series")
-    (24,)
-    """
-    data = panel(frame, id_col=id_col, time_col=time_col, target_col=target_col)
-    rows = []
-    for unique_id, values in zip(data.ids, data.values, strict=True):
-        series = known(values)
-        candidates = given(season_length) or candidate_lengths(data.grid, series)
-        for length, correlation, gain, confirmed in judge(series, candidates):
-            rows.append((unique_id, length, correlation, gain, confirmed))
-    schema = {"season_length": pl.Int64, "autocorrelation": pl.Float64, "gain": pl.Float64, "confirmed": pl.Boolean}
-    table = pl.DataFrame(rows, schema={id_col: data.ids.dtype, **schema}, orient="row")
-    return Seasonality(table, data.kind, id_col)
 
 
 def given(season_length: int | Sequence[int] | None) -> tuple[int, ...]:

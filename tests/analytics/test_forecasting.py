@@ -169,7 +169,7 @@ def test_a_season_longer_than_the_history_is_left_out():
 
 
 def test_many_short_series():
-    count = 20_000
+    count = 3_000
     frame = pl.DataFrame(
         {
             "unique_id": np.repeat(np.arange(count), 10),
