@@ -16,7 +16,7 @@ from analytics import words
 from analytics.forecasting import forecast, levels_of
 from analytics.frames import Ints, Kind, Names, Panel, native, panel
 from analytics.metrics import METRICS, columns, measured, pooled
-from analytics.seasons import given, seasonality
+from analytics.seasons import found, given, known
 from store.errors import ParameterInvalid, TooShort, UnknownName
 
 if TYPE_CHECKING:
@@ -245,7 +245,8 @@ def _origin(
 
 def _season(past: pl.DataFrame) -> int:
     """The shortest season that a quarter of the series have, 1 for none."""
-    table = seasonality(past).table.filter("confirmed")
-    votes = Counter(table["season_length"].to_list())
-    need = SHARED * past["unique_id"].n_unique()
+    data = panel(past)
+    lengths = found(data.grid, [known(values) for values in data.values])
+    votes = Counter(length for confirmed in lengths for length in confirmed)
+    need = SHARED * len(lengths)
     return min((length for length, count in votes.items() if count >= need), default=1)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from analytics import engines
+from analytics.allocator import keep
 from analytics.executors import executor
 from analytics.forecasting import forecast, levels_of
 from analytics.frames import polars
@@ -184,6 +185,7 @@ def _one_thread() -> Iterator[None]:
     """One core: sums that BLAS splits over threads differ in their last digit, and a worker is one core of many."""
     from threadpoolctl import threadpool_limits
 
+    keep()
     with threadpool_limits(1), at_most(1):
         yield
 

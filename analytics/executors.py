@@ -15,7 +15,14 @@ from store.errors import ParameterInvalid, UnknownName
 
 RETRIES = 2  # times that Dask and Ray try a chunk again whose worker went away
 AHEAD = 4  # chunks handed out ahead of each worker: enough to keep it busy, few enough to stop soon
-ONE_THREAD = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# What a worker is started with; one arena, since those of threads give their memory back whatever they are told.
+ONE_THREAD = {
+    "MALLOC_ARENA_MAX": "1",
+    "POLARS_MAX_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
 
 In = TypeVar("In")
 Out = TypeVar("Out")

@@ -17,7 +17,7 @@ def optional(module: str, what: str, extra: str) -> Any:
 
     >>> optional("nixes.sub", "engine 'x'", "x")
     Traceback (most recent call last):
-    store.errors.PackageMissing: engine 'x' needs the package nixes, not installed here: pip install 'gaugebook[x]'
+    store.errors.PackageMissing: engine 'x' needs the package nixes, which is missing: pip install 'gaugebook[x]'
     """
     try:
         with warnings.catch_warnings():

@@ -107,7 +107,7 @@ class PackageMissing(InputError):
         self.what, self.package, self.extra = what, package, extra
 
     def __str__(self) -> str:
-        return f"{self.what} needs the package {self.package}, not installed here: pip install 'gaugebook[{self.extra}]'"
+        return f"{self.what} needs the package {self.package}, which is missing: pip install 'gaugebook[{self.extra}]'"
 
 
 class ParameterInvalid(InputError):

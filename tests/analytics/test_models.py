@@ -128,7 +128,7 @@ def test_a_missing_package_is_asked_for_in_one_line(name, monkeypatch):
     with pytest.raises(PackageMissing) as caught:
         engine(name)
     assert str(caught.value) == (
-        f"engine {name!r} needs the package {package}, not installed here: pip install 'gaugebook[{extra}]'"
+        f"engine {name!r} needs the package {package}, which is missing: pip install 'gaugebook[{extra}]'"
     )
 
 
