@@ -9,14 +9,17 @@ if TYPE_CHECKING:
     from analytics import budget, charts, cost, load, mutes, prom, quality, queues
     from analytics.alarms import Alarms
     from analytics.article import show
+    from analytics.backtesting import Backtest, backtest
     from analytics.budget import Outlook
     from analytics.capacity import Capacity
     from analytics.changes import ChangePoints, changepoints
     from analytics.cost import CostBreakdown
     from analytics.detection import Anomalies, anomalies
+    from analytics.distributed import forecast_chunk, forecast_many
     from analytics.drivers import CostDrivers
     from analytics.explain import Contributions
     from analytics.forecasting import Forecast, forecast
+    from analytics.hierarchy import Reconciled, reconcile
     from analytics.lags import LeadLag
     from analytics.quality import Quality
     from analytics.queues import QueueState
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Alarms",
     "Anomalies",
+    "Backtest",
     "Capacity",
     "ChangePoints",
     "Contributions",
@@ -39,21 +43,26 @@ __all__ = [
     "Outlook",
     "Quality",
     "QueueState",
+    "Reconciled",
     "Scorer",
     "Seasonality",
     "SeriesQuality",
     "WhatIf",
     "anomalies",
+    "backtest",
     "budget",
     "changepoints",
     "charts",
     "cost",
     "forecast",
+    "forecast_chunk",
+    "forecast_many",
     "load",
     "mutes",
     "prom",
     "quality",
     "queues",
+    "reconcile",
     "seasonality",
     "show",
     "watch",
@@ -63,6 +72,7 @@ __all__ = [
 _HOMES = {
     "Alarms": "alarms",
     "Anomalies": "detection",
+    "Backtest": "backtesting",
     "Capacity": "capacity",
     "ChangePoints": "changes",
     "Contributions": "explain",
@@ -73,13 +83,18 @@ _HOMES = {
     "Outlook": "budget",
     "Quality": "quality",
     "QueueState": "queues",
+    "Reconciled": "hierarchy",
     "Scorer": "streaming",
     "Seasonality": "seasonal",
     "SeriesQuality": "series_quality",
     "WhatIf": "repricing",
     "anomalies": "detection",
+    "backtest": "backtesting",
     "changepoints": "changes",
     "forecast": "forecasting",
+    "forecast_chunk": "distributed",
+    "forecast_many": "distributed",
+    "reconcile": "hierarchy",
     "seasonality": "seasonal",
     "show": "article",
     "watch": "watching",

@@ -86,9 +86,11 @@ def _autoregressive(shock: Floats, correlation: Floats) -> Floats:
 
 def _correlation(scale: Floats, rms: Floats) -> Floats:
     """The correlation of neighbouring steps with which errors of this scale have sums of this scale."""
-    steps = np.arange(scale.shape[1])
-    apart = np.abs(steps[:, None] - steps)
-    variance = np.stack([np.einsum("sh,hk,sk->s", scale, rho**apart, scale, optimize=True) for rho in CORRELATIONS])
+    steps = scale.shape[1]
+    # What each distance between two steps adds to the variance of the sum, by the transform of the autocorrelation.
+    lagged = np.fft.irfft(np.abs(np.fft.rfft(scale, 2 * steps)) ** 2, 2 * steps)[:, :steps]
+    lagged[:, 1:] *= 2
+    variance = np.power.outer(np.array(CORRELATIONS), np.arange(steps)) @ lagged.T
     return np.asarray(np.array(CORRELATIONS)[np.abs(variance - rms**2).argmin(axis=0)])
 
 

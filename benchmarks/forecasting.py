@@ -22,12 +22,12 @@ sys.path[0] = str(Path(__file__).parents[1])
 
 import numpy as np
 
-from benchmarks.parts import forecasting_data as data
+from benchmarks.parts import budget_calibration, forecasting_data as data
 from benchmarks.parts import forecasting_scores as scores
 from benchmarks.parts.figures import Figure, save, show
 from benchmarks.parts.metering_processes import environment
 
-PARTS = ("m4", "clients", "speed", "first")
+PARTS = ("m4", "clients", "budgets", "speed", "first")
 RUN = Path(__file__).parent / "parts/forecasting_run.py"
 FIRST = """
 import time
@@ -52,12 +52,17 @@ def main() -> None:
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="gaugebook-bench-") as scratch:
         for part in arguments.only or PARTS:
-            figures += {"m4": m4, "clients": clients, "speed": speed, "first": first}[part](
+            figures += {"m4": m4, "clients": clients, "budgets": budgets, "speed": speed, "first": first}[part](
                 arguments.data, Path(scratch)
             )
     show(figures)
     if arguments.json:
         save(figures, arguments.json)
+
+
+def budgets(folder: Path, scratch: Path) -> list[Figure]:  # noqa: ARG001
+    """Probabilities of exceeding a budget, and sums of a day, on traffic as spend."""
+    return list(budget_calibration.figures(folder))
 
 
 def m4(folder: Path, scratch: Path) -> list[Figure]:

@@ -25,9 +25,11 @@ def test_every_name_is_there(name):
 def test_all_is_exact():
     assert analytics.__all__ == sorted(analytics.__all__)
     assert analytics.__all__ == [
-        "Alarms", "Anomalies", "Capacity", "CostBreakdown", "CostDrivers", "Forecast", "LeadLag", "Outlook",
-        "Quality", "QueueState", "Seasonality", "SeriesQuality", "WhatIf", "anomalies", "budget", "charts",
-        "cost", "forecast", "load", "prom", "quality", "queues", "seasonality", "show",
+        "Alarms", "Anomalies", "Backtest", "Capacity", "ChangePoints", "Contributions", "CostBreakdown",
+        "CostDrivers", "Forecast", "LeadLag", "Outlook", "Quality", "QueueState", "Reconciled", "Scorer",
+        "Seasonality", "SeriesQuality", "WhatIf", "anomalies", "backtest", "budget", "changepoints", "charts",
+        "cost", "forecast", "forecast_chunk", "forecast_many", "load", "mutes", "prom", "quality", "queues",
+        "reconcile", "seasonality", "show", "watch",
     ]  # fmt: skip
 
 
