@@ -18,6 +18,7 @@ AHEAD = 4  # chunks handed out ahead of each worker: enough to keep it busy, few
 # What a worker is started with; one arena, since those of threads give their memory back whatever they are told.
 ONE_THREAD = {
     "MALLOC_ARENA_MAX": "1",
+    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
     "POLARS_MAX_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -101,14 +102,27 @@ def _dask_client(distributed: Any, workers: int, scheduler: str) -> Iterator[Any
         with client:
             yield client
         return
+    with local_dask(workers) as cluster, distributed.Client(cluster) as client:
+        yield client
+
+
+@contextmanager
+def local_dask(workers: int) -> Iterator[Any]:
+    """A Dask cluster of single-threaded processes on this machine.
+
+    What governs threads and memory has to be in the environment before a worker's interpreter starts.
+    """
     import logging
 
-    options = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None, "env": ONE_THREAD}
+    import dask as config
+
+    distributed = optional("distributed", "engine 'dask'", "dask")
+    options = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
     with (
+        config.config.set({"distributed.nanny.pre-spawn-environ": ONE_THREAD}),
         distributed.LocalCluster(**options, silence_logs=logging.ERROR) as cluster,
-        distributed.Client(cluster) as client,
     ):
-        yield client
+        yield cluster
 
 
 def ray(work: Callable[[In], Out], items: Sequence[In], workers: int, scheduler: str) -> Iterator[Out]:

@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).parents[2])
 
 from analytics.distributed import Run, forecast_many
-from analytics.executors import ONE_THREAD
+from analytics.executors import ONE_THREAD, local_dask
 from analytics.sources import Filed
 from benchmarks.parts import scale_data
 
@@ -65,10 +65,7 @@ def _digest(run: Run) -> str:
 @contextmanager
 def _cluster(engine: str, workers: int) -> Iterator[str]:
     if engine == "dask":
-        from distributed import LocalCluster
-
-        options = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None, "env": ONE_THREAD}
-        with LocalCluster(**options, silence_logs=50) as cluster:
+        with local_dask(workers) as cluster:
             yield cluster.scheduler_address
     elif engine == "ray":
         import ray
