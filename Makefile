@@ -45,7 +45,7 @@ servers: ## install the servers that the tests start, from Debian
 
 lock: $(READY) ## choose the newest versions that pyproject.toml allows and write requirements.lock
 	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install -q uv
-	$(VENV)-lock/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
+	$(VENV)-lock/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-package gaugebook --no-header --quiet -o requirements.lock
 	rm -rf $(VENV)-lock
 

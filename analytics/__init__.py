@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from analytics.drivers import CostDrivers
     from analytics.explain import Contributions
     from analytics.forecasting import Forecast, forecast
-    from analytics.hierarchy import Reconciled, reconcile
+    from analytics.hierarchy import Reconciled, coherent, reconcile
     from analytics.lags import LeadLag
     from analytics.quality import Quality
     from analytics.queues import QueueState
     from analytics.repricing import WhatIf
+    from analytics.runs import Run
     from analytics.seasonal import Seasonality, seasonality
     from analytics.series_quality import SeriesQuality
     from analytics.streaming import Scorer
@@ -44,6 +45,7 @@ __all__ = [
     "Quality",
     "QueueState",
     "Reconciled",
+    "Run",
     "Scorer",
     "Seasonality",
     "SeriesQuality",
@@ -53,6 +55,7 @@ __all__ = [
     "budget",
     "changepoints",
     "charts",
+    "coherent",
     "cost",
     "forecast",
     "forecast_chunk",
@@ -84,6 +87,7 @@ _HOMES = {
     "Quality": "quality",
     "QueueState": "queues",
     "Reconciled": "hierarchy",
+    "Run": "runs",
     "Scorer": "streaming",
     "Seasonality": "seasonal",
     "SeriesQuality": "series_quality",
@@ -91,6 +95,7 @@ _HOMES = {
     "anomalies": "detection",
     "backtest": "backtesting",
     "changepoints": "changes",
+    "coherent": "hierarchy",
     "forecast": "forecasting",
     "forecast_chunk": "distributed",
     "forecast_many": "distributed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -119,7 +120,9 @@ def local_dask(workers: int) -> Iterator[Any]:
     distributed = optional("distributed", "engine 'dask'", "dask")
     options = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
     with (
-        config.config.set({"distributed.nanny.pre-spawn-environ": ONE_THREAD}),
+        config.config.set(
+            {"distributed.nanny.pre-spawn-environ": ONE_THREAD, "distributed.worker.profile.enabled": False}
+        ),
         distributed.LocalCluster(**options, silence_logs=logging.ERROR) as cluster,
     ):
         yield cluster
@@ -159,6 +162,8 @@ def spark(work: Callable[[In], Out], items: Sequence[In], workers: int, schedule
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
     )
+    if not scheduler:
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else its workers are whatever python3 comes first
     for name, value in ONE_THREAD.items():
         session = session.config(f"spark.executorEnv.{name}", value)
     found = session.getOrCreate()

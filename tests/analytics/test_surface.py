@@ -26,10 +26,10 @@ def test_all_is_exact():
     assert analytics.__all__ == sorted(analytics.__all__)
     assert analytics.__all__ == [
         "Alarms", "Anomalies", "Backtest", "Capacity", "ChangePoints", "Contributions", "CostBreakdown",
-        "CostDrivers", "Forecast", "LeadLag", "Outlook", "Quality", "QueueState", "Reconciled", "Scorer",
-        "Seasonality", "SeriesQuality", "WhatIf", "anomalies", "backtest", "budget", "changepoints", "charts",
-        "cost", "forecast", "forecast_chunk", "forecast_many", "load", "mutes", "prom", "quality", "queues",
-        "reconcile", "seasonality", "show", "watch",
+        "CostDrivers", "Forecast", "LeadLag", "Outlook", "Quality", "QueueState", "Reconciled", "Run",
+        "Scorer", "Seasonality", "SeriesQuality", "WhatIf", "anomalies", "backtest", "budget", "changepoints",
+        "charts", "coherent", "cost", "forecast", "forecast_chunk", "forecast_many", "load", "mutes", "prom",
+        "quality", "queues", "reconcile", "seasonality", "show", "watch",
     ]  # fmt: skip
 
 

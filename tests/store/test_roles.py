@@ -455,6 +455,8 @@ def test_every_named_query_that_reads_is_for_readers(house, teams):
         "until": UNTIL,
         "folder": "/",
         "latest": 1,
+        "source": "llm_requests",
+        "value": "requests",
     }
     with house.as_("olivia", "reader", teams=teams) as olivia:
         for path in sorted((sql_folder() / "queries").glob("*.sql")):

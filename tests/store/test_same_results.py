@@ -88,6 +88,8 @@ def fill(settings: Settings) -> None:
         write(connection, "metrics.llm_requests", REQUESTS, first)
         write(connection, "metrics.llm_usage", USAGE, usage(3))
         write(connection, "metrics.rabbitmq_queues", QUEUES, queues(4))
+        nodes = [(SPANS[1] + timedelta(minutes=n), "east", "a", n % 2 == 0, 10**9 + n) for n in range(10)]
+        write(connection, "metrics.rabbitmq_nodes", ("ts", "cluster", "node", "running", "memory_bytes"), nodes)
         connection.commit()
         refresh(settings)
         assert write(connection, "metrics.llm_requests", REQUESTS, late + first[:200]).duplicate == 200
@@ -165,6 +167,16 @@ PARAMETERS: dict[str, list[dict[str, object]]] = {
     "llm_requests": [SPAN],
     "llm_points": [SPAN],
     "queue_samples": [SPAN],
+    "queue_counters": [SPAN],
+    "node_samples": [SPAN],
+    "series_names": [
+        {**SPAN, "source": "llm_requests", "by": ["team"]},
+        {**SPAN, "source": "rabbitmq_queues", "by": ["vhost", "queue"]},
+    ],
+    "series_some": [
+        {**SPAN, "source": "llm_requests", "grain": grain, "value": "cost_usd", "by": ["team"], "ids": None}
+        for grain in ("hourly", "daily")
+    ],
     "queue_sample_keys": [SPAN],
     "prices_missing": [SPAN],
     "prices_whatif": [{**DAYS, "sizes": [100, 1000], "provider": None, "model": None, "team": None, "project": None}],
@@ -175,7 +187,7 @@ PARAMETERS: dict[str, list[dict[str, object]]] = {
 def test_every_named_query(filled):
     for path in sorted((sql_folder() / "queries").glob("*.sql")):
         query = named(path.stem)
-        if query.name.startswith(("report_", "budget")) or query.name == "policies":
+        if query.name.startswith(("report_", "budget", "scorer_", "anomaly_")) or query.name == "policies":
             continue  # nothing of it is measured
         assert query.name in PARAMETERS, f"{query.name} is not compared"
         for parameters in PARAMETERS[query.name]:
