@@ -141,6 +141,13 @@ def _number(text: str) -> float:
     return number
 
 
+def _truth(text: str) -> bool:
+    lowered = text.strip().lower()
+    if lowered not in ("true", "false"):
+        raise ValueError
+    return lowered == "true"
+
+
 TYPES: dict[str, tuple[Callable[[str], object], str]] = {
     "text": (_text, "text"),
     "timestamptz": (_moment, "a time such as 2026-05-01T12:00Z (without a zone: UTC)"),
@@ -148,4 +155,5 @@ TYPES: dict[str, tuple[Callable[[str], object], str]] = {
     "bigint": (int, "a whole number"),
     "float8": (_number, "a number"),
     "uuid": (UUID, "a uuid"),
+    "boolean": (_truth, "true or false"),
 }

@@ -17,7 +17,9 @@ READABLE = [each.query.name for each in readable()]
 
 def test_only_queries_that_read_are_readable():
     budgets = {"budget_add", "budget_change", "budget_announce_again", "budget_remove"}
-    assert set(ALL) - set(READABLE) == {"report_started", "report_finished"} | budgets
+    anomalies = {"anomaly_verdict_add", "anomaly_verdict_remove", "scorer_state_save"}
+    steps = ("data_spans", "delivered", "finished", "interrupted", "job_seen", "retried", "retry", "skipped", "started")
+    assert set(ALL) - set(READABLE) == {f"report_{step}" for step in steps} | budgets | anomalies
 
 
 @pytest.mark.parametrize("name", READABLE)
@@ -42,6 +44,7 @@ def test_what_null_means_may_be_left_out():
     [
         ("text", " a, b=c ", " a, b=c "),
         ("text[]", "", []),
+        ("boolean", "True", True),
         ("text[]", "a, b", ["a", "b"]),
         ("float8[]", "0.5,0.99", [0.5, 0.99]),
         ("int", "-3", -3),
