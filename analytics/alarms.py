@@ -9,12 +9,11 @@ import numpy as np
 import polars as pl
 
 from analytics import words
-from analytics.frames import Floats, Kind, native, polars
+from analytics.frames import Floats, Kind, polars
+from analytics.tabled import Tabled
 from store.errors import ColumnMissing, NoRows, ParameterInvalid
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from analytics.frames import Frame
 
 # What grows towards a limit: room left, in bytes.
@@ -28,7 +27,7 @@ SURE = 1.96  # standard errors of Kendall's score: 95 %
 
 
 @dataclass(frozen=True, repr=False)
-class Alarms:
+class Alarms(Tabled):
     """Room before each alarm. A broker in alarm blocks every publisher.
 
     `table` has one row per node and resource, the nearest alarm first: cluster, node, `resource` (memory or disk),
@@ -39,18 +38,6 @@ class Alarms:
 
     table: pl.DataFrame
     kind: Kind = "polars"
-
-    def to_polars(self) -> pl.DataFrame:
-        """`table` as polars."""
-        return self.table
-
-    def to_pandas(self) -> pd.DataFrame:
-        """`table` as pandas."""
-        return self.table.to_pandas()
-
-    def to_native(self) -> Frame:
-        """`table` as the kind of frame that came in."""
-        return native(self.table, self.kind)
 
     def sentence(self) -> str:
         """The nearest alarm."""

@@ -12,15 +12,15 @@ import polars as pl
 
 from analytics import words
 from analytics.forecasting import levels_of
-from analytics.frames import Floats, Kind, Panel, native, panel
+from analytics.frames import Floats, Kind, Panel, panel
 from analytics.outcomes import CELLS, Asked, Outcomes, draw, first_passage, simulate, weights_ahead
 from analytics.periods import Bound, Calendar, Period
 from analytics.periods import period as _span
 from analytics.seasons import known
+from analytics.tabled import Tabled
 from store.errors import ParameterInvalid, UnknownName
 
 if TYPE_CHECKING:
-    import pandas as pd
     from plotly.graph_objects import Figure
 
     from analytics.frames import Frame
@@ -32,7 +32,7 @@ OTHER = "other"
 
 
 @dataclass(frozen=True, repr=False)
-class Outlook:
+class Outlook(Tabled):
     """How budgets will stand at the end of their period.
 
     `table` has one row per budget, the most endangered first: `budget`, `limit`, `spent` (so far in the period),
@@ -67,18 +67,6 @@ class Outlook:
         if budget is not None and budget not in names:
             raise UnknownName("budget", budget, names)
         return exceeding(self.samples[names.index(budget) if budget is not None else 0], limit)
-
-    def to_polars(self) -> pl.DataFrame:
-        """`table` as polars."""
-        return self.table
-
-    def to_pandas(self) -> pd.DataFrame:
-        """`table` as pandas."""
-        return self.table.to_pandas()
-
-    def to_native(self) -> Frame:
-        """`table` as the kind of frame that came in."""
-        return native(self.table, self.kind)
 
     def plot(self, *, most: int = 4) -> Figure:
         """Cumulated spend with its fan against the limit, the `most` endangered budgets."""

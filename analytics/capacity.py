@@ -14,12 +14,12 @@ from analytics import words
 from analytics.erlang import servers
 from analytics.flow import QUEUE, Flow, Rates, flows
 from analytics.forecasting import forecast, levels_of
-from analytics.frames import Floats, Kind, native
+from analytics.frames import Floats, Kind
 from analytics.simulation import backlog, consumers_needed
+from analytics.tabled import Tabled
 from store.errors import ParameterInvalid, UnknownName
 
 if TYPE_CHECKING:
-    import pandas as pd
     from plotly.graph_objects import Figure
 
     from analytics.frames import Frame
@@ -31,7 +31,7 @@ MIN_RATE = 1e-9  # messages/s below which a queue counts as standing still
 
 
 @dataclass(frozen=True, repr=False)
-class Capacity:
+class Capacity(Tabled):
     """Arrivals against capacity of each queue, now and in the time to come.
 
     `table` has one row per queue, the most endangered first: cluster, vhost, queue, `messages` (last seen),
@@ -54,18 +54,6 @@ class Capacity:
     level: tuple[float, ...]
     step_s: float
     kind: Kind = "polars"
-
-    def to_polars(self) -> pl.DataFrame:
-        """`table` as polars."""
-        return self.table
-
-    def to_pandas(self) -> pd.DataFrame:
-        """`table` as pandas."""
-        return self.table.to_pandas()
-
-    def to_native(self) -> Frame:
-        """`table` as the kind of frame that came in."""
-        return native(self.table, self.kind)
 
     def plot(self, *, most: int = 3) -> Figure:
         """Depth with its fan, and arrivals against capacity, of the `most` endangered queues."""

@@ -12,14 +12,14 @@ import polars as pl
 
 from analytics import words
 from analytics.channels import clock_seasons
-from analytics.frames import Floats, Kind, Panel, native, panel
+from analytics.frames import Floats, Kind, Panel, panel
 from analytics.seasons import given, known
+from analytics.tabled import Tabled
 from store.errors import ParameterInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
     from plotly.graph_objects import Figure
 
     from analytics.frames import Frame
@@ -31,7 +31,7 @@ CYCLES = 3  # seasons without which no season is taken out
 
 
 @dataclass(frozen=True, repr=False)
-class ChangePoints:
+class ChangePoints(Tabled):
     """What `changepoints` found.
 
     `table` has one row per change: `unique_id, ds` (the first point after it), `ds-lo, ds-hi` (95 % interval of the
@@ -57,18 +57,6 @@ class ChangePoints:
     def time_col(self) -> str:
         """Name of the column of times."""
         return self.panel.names.time
-
-    def to_polars(self) -> pl.DataFrame:
-        """`table` as polars."""
-        return self.table
-
-    def to_pandas(self) -> pd.DataFrame:
-        """`table` as pandas."""
-        return self.table.to_pandas()
-
-    def to_native(self) -> Frame:
-        """`table` as the kind of frame that came in."""
-        return native(self.table, self.kind)
 
     def plot(self, *, most: int = 4) -> Figure:
         """The series with the largest changes, with their levels."""

@@ -11,14 +11,14 @@ import polars as pl
 
 from analytics import words
 from analytics.drivers import CostDrivers, drivers
-from analytics.frames import Kind, native, polars
+from analytics.frames import Kind, polars
 from analytics.repricing import WhatIf, what_if
 from analytics.spans import When
 from analytics.spend import COUNTS, INTEGER, Columns, bounds, spend
+from analytics.tabled import Tabled
 from store.errors import ColumnMissing, NoRows
 
 if TYPE_CHECKING:
-    import pandas as pd
     from plotly.graph_objects import Figure
 
     from analytics.frames import Frame
@@ -29,7 +29,7 @@ NANO = 1_000_000_000  # costs are added up in whole billionths of a dollar, so t
 
 
 @dataclass(frozen=True, repr=False)
-class CostBreakdown:
+class CostBreakdown(Tabled):
     """Spend by one or more dimensions, dearest first.
 
     `table` has the dimensions, `cost_usd`, `share` (of the total, 0 to 1), requests, errors, tokens by kind,
@@ -52,18 +52,6 @@ class CostBreakdown:
     def priced(self) -> bool:
         """Whether any request has a price."""
         return self.requests > self.unpriced
-
-    def to_polars(self) -> pl.DataFrame:
-        """`table` as polars."""
-        return self.table
-
-    def to_pandas(self) -> pd.DataFrame:
-        """`table` as pandas."""
-        return self.table.to_pandas()
-
-    def to_native(self) -> Frame:
-        """`table` as the kind of frame that came in."""
-        return native(self.table, self.kind)
 
     def report(self) -> tuple[str, Figure, pl.DataFrame]:
         """What a report shows: a sentence, the chart, the columns for people."""

@@ -12,13 +12,13 @@ import numpy as np
 import polars as pl
 
 from analytics import words
-from analytics.frames import Floats, Kind, native
+from analytics.frames import Floats, Kind
 from analytics.spans import When
 from analytics.spend import Columns, bounds, reach, spend
+from analytics.tabled import Tabled
 from store.errors import NoRows, TooShort
 
 if TYPE_CHECKING:
-    import pandas as pd
     from plotly.graph_objects import Figure
 
     from analytics.frames import Frame
@@ -36,7 +36,7 @@ MEANS = {
 
 
 @dataclass(frozen=True, repr=False)
-class CostDrivers:
+class CostDrivers(Tabled):
     """What moved spend from one span to the next.
 
     `table` has one row per segment, the largest change first: the dimensions, `before_usd`, `cost_usd`, `delta_usd`,
@@ -72,18 +72,6 @@ class CostDrivers:
         sums = [fsum(self.table[f"{name}_usd"]) for name in DRIVERS]
         made = pl.DataFrame({"driver": DRIVERS, "effect_usd": sums, "meaning": [MEANS[name] for name in DRIVERS]})
         return made.sort(pl.col("effect_usd").abs(), descending=True, maintain_order=True)
-
-    def to_polars(self) -> pl.DataFrame:
-        """`table` as polars."""
-        return self.table
-
-    def to_pandas(self) -> pd.DataFrame:
-        """`table` as pandas."""
-        return self.table.to_pandas()
-
-    def to_native(self) -> Frame:
-        """`table` as the kind of frame that came in."""
-        return native(self.table, self.kind)
 
     def plot(self) -> Figure:
         """A waterfall from the spend before to the spend now, one step a driver."""

@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 
 from analytics import words
-from analytics.frames import Floats, Grid, Kind, Panel, native, panel
+from analytics.frames import Floats, Grid, Kind, Panel, panel
 from analytics.seasons import candidate_lengths, known
+from analytics.tabled import Tabled
 from store.errors import ParameterInvalid, TooShort
 
 if TYPE_CHECKING:
-    import pandas as pd
     from plotly.graph_objects import Figure
 
     from analytics.frames import Frame
@@ -26,7 +26,7 @@ PAIRS = 2_000
 
 
 @dataclass(frozen=True, repr=False)
-class LeadLag:
+class LeadLag(Tabled):
     """Which series moves first.
 
     `table` has one row per pair, the surest first: `first`, `second`, `lag` (steps that `first` is ahead; below zero:
@@ -39,18 +39,6 @@ class LeadLag:
     lags: pl.DataFrame
     grid: Grid
     kind: Kind = "polars"
-
-    def to_polars(self) -> pl.DataFrame:
-        """`table` as polars."""
-        return self.table
-
-    def to_pandas(self) -> pd.DataFrame:
-        """`table` as pandas."""
-        return self.table.to_pandas()
-
-    def to_native(self) -> Frame:
-        """`table` as the kind of frame that came in."""
-        return native(self.table, self.kind)
 
     def plot(self) -> Figure:
         """Correlation at each lag of the surest pair."""

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from analytics import series_quality, words
-from analytics.frames import Kind, native, polars
+from analytics.frames import Kind, polars
 from analytics.series_quality import SeriesQuality
+from analytics.tabled import Tabled
 from store.errors import ColumnMissing, NoRows
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from analytics.frames import Frame
 
 __all__ = ["Quality", "SeriesQuality", "check"]
@@ -23,7 +22,7 @@ REQUESTS = ("bucket", "model", "requests", "errors", "total_cost", "unpriced", "
 
 
 @dataclass(frozen=True, repr=False)
-class Quality:
+class Quality(Tabled):
     """What is missing. `table` has one row per model with requests, errors, unpriced and unmetered."""
 
     table: pl.DataFrame
@@ -45,18 +44,6 @@ class Quality:
     def unmetered(self) -> int:
         """Requests that went well and have no token counts."""
         return int(self.table["unmetered"].sum())
-
-    def to_polars(self) -> pl.DataFrame:
-        """`table` as polars."""
-        return self.table
-
-    def to_pandas(self) -> pd.DataFrame:
-        """`table` as pandas."""
-        return self.table.to_pandas()
-
-    def to_native(self) -> Frame:
-        """`table` as the kind of frame that came in."""
-        return native(self.table, self.kind)
 
     def sentence(self) -> str:
         """The gaps in one or two sentences."""

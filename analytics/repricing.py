@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from analytics import words
-from analytics.frames import Kind, native, polars
+from analytics.frames import Kind, polars
 from analytics.spend import Columns, spend
+from analytics.tabled import Tabled
 from store.errors import ColumnMissing, NoRows, ParameterInvalid, UnknownName
 
 if TYPE_CHECKING:
-    import pandas as pd
     from plotly.graph_objects import Figure
 
     from analytics.frames import Frame
@@ -25,7 +25,7 @@ MILLION = 1e6
 
 
 @dataclass(frozen=True, repr=False)
-class WhatIf:
+class WhatIf(Tabled):
     """What was spent, and what the same requests would cost.
 
     `table` has one row per combination of `by`, the largest change first: `requests`, `input_tokens`, `output_tokens`,
@@ -47,18 +47,6 @@ class WhatIf:
     def would_cost_usd(self) -> float:
         """What it would cost."""
         return float(self.table["would_cost_usd"].sum())
-
-    def to_polars(self) -> pl.DataFrame:
-        """`table` as polars."""
-        return self.table
-
-    def to_pandas(self) -> pd.DataFrame:
-        """`table` as pandas."""
-        return self.table.to_pandas()
-
-    def to_native(self) -> Frame:
-        """`table` as the kind of frame that came in."""
-        return native(self.table, self.kind)
 
     def plot(self) -> Figure:
         """Spend as it was and as it would be, the largest changes on top."""

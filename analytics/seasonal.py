@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from analytics.frames import Floats, Kind, Panel, native, panel
+from analytics.frames import Floats, Kind, Panel, panel
 from analytics.seasons import candidate_lengths, given, judge, known
+from analytics.tabled import Tabled
 from store.errors import ParameterInvalid, UnknownName
 
 if TYPE_CHECKING:
-    import pandas as pd
     from plotly.graph_objects import Figure
 
     from analytics.frames import Frame
@@ -26,7 +26,7 @@ DIFFERENT = 0.05  # p-value below which a profile is said to have changed
 
 
 @dataclass(frozen=True, repr=False)
-class Seasonality:
+class Seasonality(Tabled):
     """What `seasonality` found.
 
     `table` has one row per series and candidate: the id, `season_length` (steps), `autocorrelation` at that lag,
@@ -106,18 +106,6 @@ class Seasonality:
         columns |= {f"seasonal-{m}": part for m, part in zip(lengths, seasonal, strict=True)}
         columns["remainder"] = y - columns["trend"] - seasonal.sum(axis=0)  # type: ignore[operator]  # an array
         return pl.DataFrame(columns)
-
-    def to_polars(self) -> pl.DataFrame:
-        """`table` as polars."""
-        return self.table
-
-    def to_pandas(self) -> pd.DataFrame:
-        """`table` as pandas."""
-        return self.table.to_pandas()
-
-    def to_native(self) -> Frame:
-        """`table` as the kind of frame that came in."""
-        return native(self.table, self.kind)
 
     def plot(self, unique_id: object = None) -> Figure:
         """The profile of one series: a heat map by hour and weekday, or a line."""

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from analytics import words
-from analytics.frames import ONLY, Kind, native, polars
+from analytics.frames import ONLY, Kind, polars
+from analytics.tabled import Tabled
 from store.errors import ColumnMissing, NoRows, ParameterInvalid
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from analytics.frames import Frame
 
 FAULTS = {
@@ -27,7 +26,7 @@ FAULTS = {
 
 
 @dataclass(frozen=True, repr=False)
-class SeriesQuality:
+class SeriesQuality(Tabled):
     """What is wrong with series.
 
     `table` has one row per series, the worst first: `unique_id`, `rows`, `since`, `until` (times of the first and the
@@ -45,18 +44,6 @@ class SeriesQuality:
         """Whether `forecast` takes it: no duplicates, no infinite values, no series without values."""
         bad = (pl.col("duplicates") + pl.col("infinite") > 0) | (pl.col("missing") == pl.col("rows"))
         return self.table.filter(bad).is_empty()
-
-    def to_polars(self) -> pl.DataFrame:
-        """`table` as polars."""
-        return self.table
-
-    def to_pandas(self) -> pd.DataFrame:
-        """`table` as pandas."""
-        return self.table.to_pandas()
-
-    def to_native(self) -> Frame:
-        """`table` as the kind of frame that came in."""
-        return native(self.table, self.kind)
 
     def sentence(self) -> str:
         """The faults, or that there are none."""
