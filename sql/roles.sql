@@ -85,7 +85,7 @@ END $$;
 GRANT USAGE ON SCHEMA grafana TO gaugebook_grafana;
 GRANT EXECUTE ON ALL ROUTINES IN SCHEMA grafana TO gaugebook_grafana;
 
--- The administrator reads and changes everything, and reads the audit log. Not TRUNCATE, which no rollup would notice; not TRIGGER, whose
+-- The administrator reads and changes everything, and reads the audit log. Not TRUNCATE, which empties a table past every policy; not TRIGGER, whose
 -- function would run as whoever writes next.
 GRANT USAGE ON SCHEMA metrics, analytics, audit, grafana TO gaugebook_admin;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA metrics, analytics TO gaugebook_admin;

@@ -15,6 +15,11 @@ hypothesis.settings.load_profile("gaugebook")
 # Before anything makes a console: what the tests look for must not be folded at the width of some terminal.
 os.environ["COLUMNS"] = "200"
 
+# Helpers assert too, and have to say what they saw. `tests` itself is there already.
+pytest.register_assert_rewrite(
+    *(f"tests.{path.stem}" for path in Path(__file__).parent.glob("[a-z]*") if path.stem != "conftest")
+)
+
 pytest_plugins = [f"tests.{path.stem}" for path in sorted(Path(__file__).parent.glob("fix_*.py"))]
 
 

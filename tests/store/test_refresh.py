@@ -17,6 +17,7 @@ from store.write import write
 from tests.fix_postgres import migrated
 
 HOUR = datetime(2026, 5, 4, 10, tzinfo=UTC)
+COLUMNS = ("ts", "request_id", "source")
 
 # What comes to mind first: a trigger keeps one mark for each hour that is dirty.
 NAIVE = """
@@ -61,14 +62,30 @@ def test_ours_does_not(any_store):
         return [(HOUR, name, "test")]
 
     with connect(any_store) as early, connect(any_store) as late, connect(any_store) as reader:
-        columns = ("ts", "request_id", "source")
-        write(early, "metrics.llm_requests", columns, request("early"))
+        write(early, "metrics.llm_requests", COLUMNS, request("early"))
         early.commit()
-        write(late, "metrics.llm_requests", columns, request("late"))  # not committed: the caller's transaction is open
+        write(late, "metrics.llm_requests", COLUMNS, request("late"))  # not committed: the caller's transaction is open
         refresh(any_store)
         late.commit()
         refresh(any_store)
         assert reader.execute("SELECT requests FROM metrics.llm_requests_hourly").fetchone() == (2,)
+
+
+def test_what_is_truncated_leaves_the_rollups(any_store):
+    old = HOUR - timedelta(hours=30)
+    with connect(any_store, autocommit=True) as connection:
+
+        def counted() -> list[tuple[object, ...]]:
+            both = "SELECT sum(requests) FROM metrics.llm_requests_hourly UNION ALL SELECT sum(requests) FROM metrics.llm_requests_daily"
+            return connection.execute(both).fetchall()
+
+        write(connection, "metrics.llm_requests", COLUMNS, [(HOUR, "a", "test"), (old, "b", "test")])
+        refresh(any_store)
+        assert counted() == [(2,), (2,)]
+        connection.execute("TRUNCATE metrics.llm_requests")
+        write(connection, "metrics.llm_requests", COLUMNS, [(HOUR, "c", "test")])
+        refresh(any_store)
+        assert counted() == [(1,), (1,)]
 
 
 STORED = """
