@@ -4,9 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Many tests wait for a server, so there are more workers than two cores; files of few tests are often long, and do not come last.
+PYTEST := pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test drill lint lab bench report servers lock clean
+.PHONY: help demo test coverage drill lint lab bench report servers lock clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,12 +19,15 @@ demo: $(READY) ## run the main job on simulated data (DATA=folder: on real trace
 test: ## install what the tests need and run them all
 	$(MAKE) --no-print-directory -j 2 $(READY) servers # one waits for the network while the other builds
 	$(MAKE) --no-print-directory lint
-	$(RUN)/pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
+	$(RUN)/$(PYTEST)
+
+coverage: $(READY) servers ## the tests once more, slower, and which lines they do not reach
+	$(RUN)/$(PYTEST) --cov --cov-report=term:skip-covered
 
 drill: $(READY) servers ## break things for an hour: kill, cut, fill and flip, and the tests once more on every back end
 	GAUGEBOOK_TEST_DRILL=1 $(RUN)/pytest tests/drill
-	GAUGEBOOK_TEST_STORE=debian $(RUN)/pytest -n 2 --dist loadfile
-	[ -z "$$GAUGEBOOK_TEST_TIMESCALE_DSN" ] || GAUGEBOOK_TEST_STORE=timescale $(RUN)/pytest -n 2 --dist loadfile
+	GAUGEBOOK_TEST_STORE=debian $(RUN)/$(PYTEST)
+	[ -z "$$GAUGEBOOK_TEST_TIMESCALE_DSN" ] || GAUGEBOOK_TEST_STORE=timescale $(RUN)/$(PYTEST)
 
 lint: $(READY) ## check style, types and layers
 	$(RUN)/ruff check .
@@ -37,8 +42,8 @@ bench: $(READY) ## measure ourselves beside our peers
 	for program in benchmarks/*.py; do $(RUN)/python $$program || exit 1; done
 
 report: $(READY) ## make the reports of the store that the settings name
-	$(RUN)/gaugebook report run llm_cost
-	$(RUN)/gaugebook report run queue_health
+	for report in llm_cost llm_performance queue_health weekly_summary forecast_quality data_quality; do \
+		$(RUN)/gaugebook report run $$report || exit 1; done
 
 servers: ## install the servers that the tests start, from Debian
 	.ci/servers

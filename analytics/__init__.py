@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from analytics import budget, charts, cost, load, mutes, prom, quality, queues
+    from analytics import budget, charts, cost, load, mutes, performance, prom, quality, queues, records
     from analytics.alarms import Alarms
     from analytics.article import show
     from analytics.backtesting import Backtest, backtest
@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from analytics.capacity import Capacity
     from analytics.changes import ChangePoints, changepoints
     from analytics.cost import CostBreakdown
+    from analytics.declared_budgets import standings
     from analytics.detection import Anomalies, anomalies
     from analytics.distributed import forecast_chunk, forecast_many
     from analytics.drivers import CostDrivers
     from analytics.explain import Contributions
+    from analytics.finding_causes import causes
     from analytics.forecasting import Forecast, forecast
     from analytics.hierarchy import Reconciled, coherent, reconcile
     from analytics.lags import LeadLag
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from analytics.runs import Run
     from analytics.seasonal import Seasonality, seasonality
     from analytics.series_quality import SeriesQuality
+    from analytics.stored_forecasts import track_record
     from analytics.streaming import Scorer
     from analytics.watching import watch
 
@@ -53,6 +56,7 @@ __all__ = [
     "anomalies",
     "backtest",
     "budget",
+    "causes",
     "changepoints",
     "charts",
     "coherent",
@@ -62,12 +66,16 @@ __all__ = [
     "forecast_many",
     "load",
     "mutes",
+    "performance",
     "prom",
     "quality",
     "queues",
     "reconcile",
+    "records",
     "seasonality",
     "show",
+    "standings",
+    "track_record",
     "watch",
 ]
 
@@ -94,6 +102,7 @@ _HOMES = {
     "WhatIf": "repricing",
     "anomalies": "detection",
     "backtest": "backtesting",
+    "causes": "finding_causes",
     "changepoints": "changes",
     "coherent": "hierarchy",
     "forecast": "forecasting",
@@ -102,6 +111,8 @@ _HOMES = {
     "reconcile": "hierarchy",
     "seasonality": "seasonal",
     "show": "article",
+    "standings": "declared_budgets",
+    "track_record": "stored_forecasts",
     "watch": "watching",
 }
 

@@ -9,11 +9,14 @@ import numpy as np
 import polars as pl
 
 from analytics import words
+from analytics.explained import Explained, Grounds
 from analytics.frames import Floats, Kind, polars
 from analytics.tabled import Tabled
 from store.errors import ColumnMissing, NoRows, ParameterInvalid
 
 if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
     from analytics.frames import Frame
 
 # What grows towards a limit: room left, in bytes.
@@ -27,7 +30,7 @@ SURE = 1.96  # standard errors of Kendall's score: 95 %
 
 
 @dataclass(frozen=True, repr=False)
-class Alarms(Tabled):
+class Alarms(Explained, Tabled):
     """Room before each alarm. A broker in alarm blocks every publisher.
 
     `table` has one row per node and resource, the nearest alarm first: cluster, node, `resource` (memory or disk),
@@ -49,13 +52,50 @@ class Alarms(Tabled):
             return f"No alarm is near; least room is left in {name}, {words.amount(row['room_bytes'], 'bytes')}."
         return f"At the present trend the alarm for {name} goes off in {words.seconds(row['alarm_s'])}."
 
-    def __repr__(self) -> str:
-        return f"<Alarms: {self.sentence()}>"
+    def grounds(self) -> Grounds:
+        """The samples, the interval of the trend, and what gives room."""
+        row = self.table.row(0, named=True)
+        low, high = (words.seconds(row[f"alarm_s-{side}"]) for side in ("lo", "hi"))
+        sure = f"At 95 % the alarm comes between {low} and {high} from now."
+        if row["alarm_s"] is None or row["alarm_s-lo"] is None:
+            sure = "The trend leads to no alarm; a sudden jump has none."
+        elif row["alarm_s-hi"] is None:
+            sure = f"At 95 % the alarm comes after {low} or later; it is not certain that it ever comes."
+        return Grounds(
+            f"From samples of {self.table['node'].n_unique()} nodes: what is used, its limit, and the trend between.",
+            sure,
+            "Purge or drain what lies in long queues, or give the node room, before publishers are blocked.",
+        )
 
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
+    def plot(self) -> Figure:
+        """Room before each alarm, in GB, and when it is gone."""
+        from analytics.charts.states import stacked
 
-        return block(self.sentence(), table(self.table))
+        names, rooms, texts = self._rooms()
+        return stacked(names, {"room": rooms}, "Room before the alarm", self.sentence(), axis="GB", texts=texts)
+
+    def picture(self) -> str:
+        """The same, small."""
+        from analytics.pictures import bars
+
+        return bars(*self._rooms(), self.sentence())
+
+    def for_people(self) -> pl.DataFrame:
+        """The columns that a report shows."""
+        return self.table.drop(["cluster"] if self.table["cluster"].n_unique() == 1 else [])
+
+    def report(self) -> tuple[str, Figure, pl.DataFrame]:
+        """What a report shows: a sentence, the chart, the table."""
+        return self.sentence(), self.plot(), self.for_people()
+
+    def _rooms(self) -> tuple[list[str], list[float], list[str]]:
+        rows = self.table.iter_rows(named=True)
+        made = [(f"{r['resource']} of {r['node']}", r["room_bytes"] / 1e9, r["alarm_s"]) for r in rows]
+        return (
+            [name for name, _, _ in made],
+            [room for _, room, _ in made],
+            [f"{room:.3g} GB" + ("" if left is None else f", {words.seconds(left)}") for _, room, left in made],
+        )
 
 
 def alarms(frame: Frame, *, time_col: str = "ts") -> Alarms:

@@ -7,8 +7,12 @@ from typing import Any
 
 import polars as pl
 
-from analytics.render import STYLE, markdown, table
+from analytics.advice import steps
+from analytics.attempts import answer, attempt
+from analytics.render import OPENED, markdown, table
 from store.errors import NoRows, TooShort
+
+__all__ = ["answer", "attempt", "show", "steps"]
 
 
 def show(*parts: Any, unit: str = "") -> None:
@@ -34,7 +38,7 @@ def show(*parts: Any, unit: str = "") -> None:
         elif isinstance(made, pl.DataFrame) and made.is_empty():
             shown.display(shown.Markdown("No rows."))
         elif isinstance(made, pl.DataFrame):
-            shown.display(shown.HTML(f'{STYLE}<div class="gb">{table(made, unit=unit)}</div>'))
+            shown.display(shown.HTML(f"{OPENED}{table(made, unit=unit)}</div>"))
         else:
             shown.display(made)
 

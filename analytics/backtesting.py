@@ -13,10 +13,12 @@ import polars as pl
 
 from analytics import engines as known_engines
 from analytics import words
+from analytics.explained import Explained, Grounds
 from analytics.forecasting import forecast, levels_of
 from analytics.frames import Ints, Kind, Names, Panel, native, panel
 from analytics.metrics import METRICS, columns, measured, pooled
 from analytics.seasons import found, given, known
+from analytics.waiting import waiting
 from store.errors import ParameterInvalid, TooShort, UnknownName
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ SHARED = 0.25  # share of the series that must have a season for it to scale err
 
 
 @dataclass(frozen=True, repr=False)
-class Backtest:
+class Backtest(Explained):
     """Forecasts from the past beside what came.
 
     `forecasts` has a row per engine, series, origin and step: `engine, unique_id, cutoff` (the last time known), `ds`,
@@ -72,7 +74,7 @@ class Backtest:
         """The same as pandas."""
         return self.to_polars().to_pandas()
 
-    def explain(self) -> str:
+    def how(self) -> str:
         """What was tried, on what, and what the metrics refer to."""
         series = self.scores["unique_id"].n_unique()
         origins = f"{self.windows} {words.plural('origin', self.windows)}"
@@ -98,6 +100,31 @@ class Backtest:
         ]
         return f"{said}; its intervals covered {' and '.join(told)}." if told else f"{said}."
 
+    def grounds(self) -> Grounds:
+        """The forecasts that were compared, how far the best is ahead, and which engine to take."""
+        first = columns(self.metrics, self.level)[0]
+        each = self.scores.group_by("unique_id", "cutoff", maintain_order=True).agg(
+            pl.col("engine").sort_by(first, nulls_last=True).first()
+        )
+        won = int((each["engine"] == self.best).sum())
+        return Grounds(
+            f"From {words.amount(len(self.forecasts))} forecast points, each made without what came after it.",
+            f"By {first.upper()} {self.best} was the best in {won} of {len(each)} races of a series from an origin.",
+            f'Forecast with engine="{self.best}"; try again when the series change, or with more `windows`.',
+        )
+
+    def picture(self) -> str:
+        """The first metric of each engine, shorter is better."""
+        from analytics.pictures import bars
+
+        first = columns(self.metrics, self.level)[0]
+        values = self.table[first].to_list()
+        return bars(self.table["engine"].to_list(), values, [words.amount(one) for one in values], self.sentence())
+
+    def for_people(self) -> pl.DataFrame:
+        """The leaderboard."""
+        return self.table
+
     def plot(self) -> Figure:
         """The metrics that compare across series, one bar an engine."""
         from analytics.charts.comparisons import leaderboard
@@ -107,15 +134,7 @@ class Backtest:
 
     def report(self) -> tuple[str, Figure, pl.DataFrame, str]:
         """What a report shows: a sentence, the chart, the leaderboard, what was done."""
-        return self.sentence(), self.plot(), self.table, self.explain()
-
-    def __repr__(self) -> str:
-        return f"<Backtest: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        return block(self.sentence(), table(self.table), note=self.explain())
+        return self.sentence(), self.plot(), self.table, self.how()
 
 
 def backtest(
@@ -185,7 +204,8 @@ def backtest(
     for name in tried:
         begun = time.process_time()
         made += [
-            _origin(whole, rows, part, offset, horizon, levels, season_length, name) for offset, (rows, part) in origins
+            _origin(whole, rows, part, offset, horizon, levels, season_length, name)
+            for offset, (rows, part) in waiting(origins, f"backtest of {name}", "origins")
         ]
         spent[name] = time.process_time() - begun
     forecasts = pl.concat(made).drop_nulls("y")

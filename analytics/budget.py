@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from analytics import words
+from analytics.explained import Explained, Grounds
 from analytics.forecasting import levels_of
 from analytics.frames import Floats, Kind, Panel, panel
 from analytics.outcomes import CELLS, Asked, Outcomes, draw, first_passage, simulate, weights_ahead
@@ -32,7 +33,7 @@ OTHER = "other"
 
 
 @dataclass(frozen=True, repr=False)
-class Outlook(Tabled):
+class Outlook(Explained, Tabled):
     """How budgets will stand at the end of their period.
 
     `table` has one row per budget, the most endangered first: `budget`, `limit`, `spent` (so far in the period),
@@ -95,6 +96,39 @@ class Outlook(Tabled):
             text += f" {danger} of {len(self.table)} budgets will more likely than not be exceeded."
         return text
 
+    def grounds(self) -> Grounds:
+        """The outcomes, how wide they are, and what to do about the most endangered budget."""
+        first, level = self.table.row(0, named=True), self.level[0]
+        outcomes = words.amount(self.samples.shape[1])
+        low, high = (words.amount(first[f"total-{side}-{level:g}"], self.unit) for side in ("lo", "hi"))
+        odds, name = first["p_exceed"], "all spend" if first["budget"] == ALL else first["budget"]
+        over = max(0.0, first["total"] - first["limit"])
+        advice = f"Nothing yet for {name}; look again in a few days."
+        if odds is not None and odds >= 0.5:
+            advice = f"Save {words.amount(over, self.unit)} in {name}, raise the limit, or be ready for the cut-off."
+        elif odds is not None and odds >= 0.1:
+            advice = f"Keep an eye on {name}: one in {1 / odds:.0f} outcomes goes over the limit."
+        return Grounds(
+            f"From what was spent so far and {outcomes} simulated outcomes of {self.period.sentence()}.",
+            f"{level:g} % of the outcomes of {name} end between {low} and {high}.",
+            advice,
+        )
+
+    def picture(self) -> str:
+        """Cumulated spend of the most endangered budget so far and to come, and its limit."""
+        from analytics.pictures import lines
+
+        first, level = self.table.row(0, named=True), f"{self.level[0]:g}"
+        rows = self.fan.filter(pl.col("budget") == first["budget"])
+        past, ahead = rows.filter(pl.col("spent").is_not_null()), rows.filter(pl.col("expected").is_not_null())
+        band = (ahead[f"lo-{level}"], ahead[f"hi-{level}"])
+        alt = f"{first['budget']}: {self.sentence()}"
+        return lines(past["spent"], ahead["expected"], band, limit=first["limit"], alt=alt, unit=self.unit)
+
+    def how(self) -> str:
+        """How it was simulated."""
+        return self.note
+
     def report(self) -> tuple[str, Figure, pl.DataFrame, str]:
         """What a report shows: a sentence, the chart, the budgets, how it was made."""
         return self.sentence(), self.plot(), self.for_people(), self.note
@@ -104,14 +138,6 @@ class Outlook(Tabled):
         level = f"{self.level[0]:g}"
         shown = ["budget", "limit", "spent", "total", f"total-lo-{level}", f"total-hi-{level}", "p_exceed", "run_rate"]
         return self.table.select(*shown, "exhausted", "driver")
-
-    def __repr__(self) -> str:
-        return f"<Outlook: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        return block(self.sentence(), table(self.for_people(), unit=self.unit), note=self.note)
 
 
 def outlook(

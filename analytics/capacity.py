@@ -12,6 +12,7 @@ import polars as pl
 
 from analytics import words
 from analytics.erlang import servers
+from analytics.explained import Explained, Grounds
 from analytics.flow import QUEUE, Flow, Rates, flows
 from analytics.forecasting import forecast, levels_of
 from analytics.frames import Floats, Kind
@@ -24,14 +25,16 @@ if TYPE_CHECKING:
 
     from analytics.frames import Frame
 
+PICTURED = 168  # buckets of the past in a small picture
 TAIL = 0.9  # of the outcomes in which the target age must hold
 LEAST = 100  # paths, fewer tell nothing of a tail
 CELLS = 8_000_000  # numbers of paths that are held at once
 MIN_RATE = 1e-9  # messages/s below which a queue counts as standing still
+HALF = 0.5  # probability from which on a full queue is advised against
 
 
 @dataclass(frozen=True, repr=False)
-class Capacity(Tabled):
+class Capacity(Explained, Tabled):
     """Arrivals against capacity of each queue, now and in the time to come.
 
     `table` has one row per queue, the most endangered first: cluster, vhost, queue, `messages` (last seen),
@@ -85,9 +88,51 @@ class Capacity(Tabled):
             text += f" {len(endless)} {'queue does' if len(endless) == 1 else 'queues do'} not drain at these rates."
         return text
 
+    def grounds(self) -> Grounds:
+        """The buckets, how sure capacity and depth are, and whom to give consumers."""
+        seen = int(self.table["capacity_seen"].sum())
+        level = f"{self.level[0]:g}"
+        short = self.table.filter(pl.col("consumers_needed") > pl.col("consumers"))
+        named = ", ".join(str(name) for name in short["queue"].head(3))
+        more = f" and {len(short) - 3} more" if len(short) > 3 else ""
+        return Grounds(
+            f"From {words.amount(len(self.history))} buckets of {len(self.table)} queues.",
+            f"Capacity was seen in {seen} of them; of the others, never busy, only a lower bound is known. The depth "
+            f"to come is a simulation with {level} % intervals.",
+            f"Give consumers to {named}{more}." if len(short) else "Nothing: consumers are enough for the target age.",
+        )
+
+    def picture(self) -> str:
+        """Depth of the most endangered queue so far and to come, and its limit."""
+        from analytics.pictures import lines
+
+        first = self.table.row(0, named=True)
+        own = [pl.col(name) == first[name] for name in QUEUE]
+        past = self.history.filter(*own).sort("ds")["messages"].tail(PICTURED)
+        ahead, level = self.backlog.filter(*own).sort("ds"), f"{self.level[0]:g}"
+        band = (ahead[f"messages-lo-{level}"], ahead[f"messages-hi-{level}"])
+        alt = f"{first['queue']}: {self.sentence()}"
+        return lines(past, ahead["messages"], band, limit=first["max_length"], alt=alt, unit="messages")
+
     def report(self) -> tuple[str, Figure, pl.DataFrame]:
         """What a report shows: a sentence, the chart, the queues."""
         return self.sentence(), self.plot(), self.for_people()
+
+    def advice(self) -> list[str]:
+        """Which queue will be full, which lacks consumers, and which does not drain."""
+        said = []
+        for row in self.table.filter(pl.col("p_full") >= HALF).head(1).iter_rows(named=True):
+            odds = words.share(row["p_full"])
+            said.append(f"Make room in {row['queue']}: {odds} that it is full within {self.horizon} {self._step()}.")
+        lacking = (pl.col("consumers_needed") - pl.col("consumers")).fill_null(0)
+        for row in self.table.filter(lacking > 0).sort(lacking, descending=True).head(2).iter_rows(named=True):
+            asked, has = words.seconds(self.target_age_s), words.amount(row["consumers"])
+            change = f"Give {row['queue']} {row['consumers_needed']} consumers instead of {has}"
+            said.append(f"{change}, so that a message waits {asked} at most.")
+        endless = pl.col("drain_s").is_null() & (pl.col("messages") > 0) & (lacking <= 0)
+        stuck = self.table.filter(endless).select("queue", pl.col("messages").map_elements(words.amount, pl.String))
+        said += [f"Look at {queue}: its {depth} messages do not drain at these rates." for queue, depth in stuck.rows()]
+        return said
 
     def for_people(self) -> pl.DataFrame:
         """The columns that a report shows."""
@@ -97,14 +142,6 @@ class Capacity(Tabled):
 
     def _step(self) -> str:
         return words.plural(words.step(self.step_s), self.horizon)
-
-    def __repr__(self) -> str:
-        return f"<Capacity: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        return block(self.sentence(), table(self.for_people()))
 
 
 def capacity(
@@ -127,8 +164,8 @@ def capacity(
     """Say how much of its capacity each queue uses, and how deep it will be.
 
     Arrivals are what is published; where that is not known, what is served and what the depth grew by. Capacity is seen
-    only while a queue is busy: it is the median of what one consumer served in buckets that began and ended with
-    messages waiting, times the consumers of the latest bucket; a queue that was never busy has shown only that it can
+    only while a queue is busy: it is the median of what one consumer served in buckets that began and ended with more
+    messages than consumers have in hand, stalls left out, times the consumers of the latest bucket; a queue that was never busy has shown only that it can
     serve what it served. The depth to come is simulated: forecast paths of arrivals less capacity, never below zero,
     never above `max_length`. Consumers needed are the fewest with which, in 90 % of the paths, the youngest message
     waits less than `target_age_s` from a quarter of the horizon on (the time to work off what waits now), and with

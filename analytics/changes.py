@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, log, sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from analytics import words
 from analytics.channels import clock_seasons
+from analytics.explained import Explained, Grounds
 from analytics.frames import Floats, Kind, Panel, panel
 from analytics.seasons import given, known
 from analytics.tabled import Tabled
+from analytics.waiting import waiting
 from store.errors import ParameterInvalid
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ CYCLES = 3  # seasons without which no season is taken out
 
 
 @dataclass(frozen=True, repr=False)
-class ChangePoints(Tabled):
+class ChangePoints(Explained, Tabled):
     """What `changepoints` found.
 
     `table` has one row per change: `unique_id, ds` (the first point after it), `ds-lo, ds-hi` (95 % interval of the
@@ -68,8 +70,7 @@ class ChangePoints(Tabled):
         """How many changes, and the largest of them."""
         if self.table.is_empty():
             return "No change of level."
-        size = (pl.col("size").abs() / (pl.col("before").abs() + pl.col("after").abs())).alias("weight")
-        top = self.table.sort(size, descending=True).row(0, named=True)
+        top = self._largest()
         before, after = (words.amount(top[name], self.unit) for name in ("before", "after"))
         count = len(self.table)
         return (
@@ -77,17 +78,39 @@ class ChangePoints(Tabled):
             f"{words.moment(top[self.time_col])}, from {before} to {after}."
         )
 
+    def grounds(self) -> Grounds:
+        """The points, the interval of the largest change, and what to do with what came before it."""
+        points = f"{words.amount(int(np.isfinite(self.panel.values).sum()))} points of {len(self.panel.ids)} series"
+        if self.table.is_empty():
+            return Grounds(
+                f"From {points}.", "A small change in much noise would not be seen.", "Nothing: the past is a guide."
+            )
+        top = self._largest()
+        dates = [words.moment(top[f"{self.time_col}-{side}"]) for side in ("lo", "hi")]
+        sizes = [words.amount(top[f"size-{side}"], self.unit) for side in ("lo", "hi")]
+        return Grounds(
+            f"From {points}, seasons taken out.",
+            f"At 95 % the largest lies between {dates[0]} and {dates[1]} and measures {sizes[0]} to {sizes[1]}.",
+            "Look for what was deployed, priced or moved then; compare spans on one side of it only.",
+        )
+
+    def picture(self) -> str:
+        """The series with the largest change and its levels."""
+        from analytics.pictures import levels
+
+        name = self.panel.ids[0] if self.table.is_empty() else self._largest()[self.id_col]
+        past = self.panel.history().filter(pl.col(self.id_col) == name)
+        cuts = self.table.filter(pl.col(self.id_col) == name)[self.time_col].sort()
+        places = [int((past[self.time_col] < cut).sum()) for cut in cuts]
+        return levels(past[self.panel.names.target], places, alt=f"{name}: {self.sentence()}", unit=self.unit)
+
+    def _largest(self) -> dict[str, Any]:
+        size = (pl.col("size").abs() / (pl.col("before").abs() + pl.col("after").abs())).alias("weight")
+        return self.table.sort(size, descending=True).row(0, named=True)
+
     def report(self) -> tuple[str, Figure, pl.DataFrame | None]:
         """What a report shows: a sentence, the chart, the changes."""
         return self.sentence(), self.plot(), self.table if len(self.table) else None
-
-    def __repr__(self) -> str:
-        return f"<ChangePoints: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        return block(self.sentence(), table(self.table, unit=self.unit) if len(self.table) else "")
 
 
 def changepoints(
@@ -135,7 +158,9 @@ def changepoints(
     seasons = given(season_length) or clock_seasons(data.grid) or ()
     apart = least or max(8, seasons[0] if seasons else 0)
     rows = [
-        (k, *change) for k, values in enumerate(data.values) for change in _changes(values, seasons, apart, penalty)
+        (k, *change)
+        for k, values in enumerate(waiting(data.values, "changes"))
+        for change in _changes(values, seasons, apart, penalty)
     ]
     return ChangePoints(_table(data, rows), data, unit)
 

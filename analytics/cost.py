@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from analytics import words
+from analytics.caching import CacheSavings, cache_savings
+from analytics.cheaper import Cheaper, cheaper
 from analytics.drivers import CostDrivers, drivers
+from analytics.explained import Explained, Grounds
 from analytics.frames import Kind, polars
+from analytics.landing import Landing, landing
+from analytics.paid import rates_paid
 from analytics.repricing import WhatIf, what_if
 from analytics.spans import When
 from analytics.spend import COUNTS, INTEGER, Columns, bounds, spend
 from analytics.tabled import Tabled
+from analytics.unit_costs import UnitCosts, unit_costs
+from analytics.wide import series
 from store.errors import ColumnMissing, NoRows
 
 if TYPE_CHECKING:
@@ -23,13 +30,31 @@ if TYPE_CHECKING:
 
     from analytics.frames import Frame
 
-__all__ = ["CostBreakdown", "CostDrivers", "WhatIf", "breakdown", "drivers", "measure", "what_if"]
+__all__ = [
+    "CacheSavings",
+    "Cheaper",
+    "CostBreakdown",
+    "CostDrivers",
+    "Landing",
+    "UnitCosts",
+    "WhatIf",
+    "breakdown",
+    "cache_savings",
+    "cheaper",
+    "drivers",
+    "landing",
+    "measure",
+    "rates_paid",
+    "series",
+    "unit_costs",
+    "what_if",
+]
 
 NANO = 1_000_000_000  # costs are added up in whole billionths of a dollar, so that every breakdown has the same total
 
 
 @dataclass(frozen=True, repr=False)
-class CostBreakdown(Tabled):
+class CostBreakdown(Explained, Tabled):
     """Spend by one or more dimensions, dearest first.
 
     `table` has the dimensions, `cost_usd`, `share` (of the total, 0 to 1), requests, errors, tokens by kind,
@@ -74,19 +99,31 @@ class CostBreakdown(Tabled):
             text += f" {count} requests have no known price and are in no sum."
         return text
 
+    def grounds(self) -> Grounds:
+        """The requests, how many of them are in the sum, and where to look next."""
+        span = f"{words.moment(self.since)} to {words.moment(self.until)}"
+        share = words.share((self.requests - self.unpriced) / self.requests if self.requests else None)
+        return Grounds(
+            f"From {words.amount(self.requests)} requests of {span}, each at the price of its time.",
+            f"It is a sum, no estimate; {share} of the requests have a known price and are in it.",
+            "`cost.drivers` says why it changed, `cost.what_if` what a cheaper model would save."
+            if self.priced
+            else "Name the prices of these models in a price file; `gaugebook prices` shows which are missing.",
+        )
+
+    def picture(self) -> str:
+        """The dearest rows; requests where nothing has a price."""
+        from analytics.pictures import bars
+
+        names = ["/".join(str(part) for part in row) for row in self.table.select(self.by).iter_rows()]
+        values = self.table["cost_usd" if self.priced else "requests"].to_list()
+        return bars(names, values, [words.amount(one, "USD" if self.priced else "") for one in values], self.sentence())
+
     def plot(self, *, most: int = 12) -> Figure:
         """Bars of the `most` expensive rows."""
         from analytics.charts import bars
 
         return bars(self, most=most)
-
-    def __repr__(self) -> str:
-        return f"<CostBreakdown: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        return block(self.sentence(), table(self.for_people()))
 
     def for_people(self) -> pl.DataFrame:
         """The columns that a report shows."""

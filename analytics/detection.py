@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from analytics import words
 from analytics.channels import clock_seasons
+from analytics.explained import Explained, Grounds
 from analytics.frames import Floats, Kind, Panel, native, panel
 from analytics.seasons import given
 from analytics.streaming import RATE, Scorer
+from analytics.waiting import waiting
 from store.errors import ParameterInvalid
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ COLUMNS = ("expected", "score", "is_anomaly")
 
 
 @dataclass(frozen=True, repr=False)
-class Anomalies:
+class Anomalies(Explained):
     """What `anomalies` found.
 
     `table` has one row per point: `unique_id, ds, y, expected, lo, hi, score, is_anomaly`; `lo` to `hi` is the range
@@ -124,20 +126,33 @@ class Anomalies:
             f"{words.moment(worst[self.time_col])}: {said}; {chance}."
         )
 
-    def report(self) -> tuple[str, Figure, pl.DataFrame | None]:
-        """What a report shows: a sentence, the chart, and the findings, worst first."""
-        worst_first = self.findings.sort("score", descending=True) if len(self.findings) else None
-        return self.sentence(), self.plot(), worst_first
+    def grounds(self) -> Grounds:
+        """The points, what a score says, and how to go on."""
+        points = f"{words.amount(len(self.table))} points of {self.table[self.id_col].n_unique()} series"
+        unscored = int(self.table["score"].null_count())
+        more = f"; {words.amount(unscored)} at the start of them only taught it" if unscored else ""
+        return Grounds(
+            f"From {points}, each judged by those before it{more}.",
+            f"The rate of false alarms asked for is {self.rate:g} a point; a score of 6 is one in a million.",
+            "`contributions(finding, frame, by)` says whose it is, `related(finding)` what else moved; a verdict in "
+            "`mutes` keeps what is known from coming back."
+            if len(self.findings)
+            else "Nothing; a higher `rate` looks closer and calls more that is nothing.",
+        )
 
-    def __repr__(self) -> str:
-        return f"<Anomalies: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
+    def picture(self) -> str:
+        """The series with the worst finding, small."""
         from analytics.svg import findings
 
-        worst_first = self.findings.sort("score", descending=True)
-        return block(self.sentence(), findings(self), table(worst_first, unit=self.unit) if len(worst_first) else "")
+        return findings(self)
+
+    def for_people(self) -> pl.DataFrame:
+        """The findings, the worst first."""
+        return self.findings.sort("score", descending=True)
+
+    def report(self) -> tuple[str, Figure, pl.DataFrame | None]:
+        """What a report shows: a sentence, the chart, and the findings, worst first."""
+        return self.sentence(), self.plot(), self.for_people() if len(self.findings) else None
 
 
 def anomalies(
@@ -177,7 +192,7 @@ def anomalies(
     data = panel(frame, id_col=id_col, time_col=time_col, target_col=target_col)
     seasons = given(season_length) or clock_seasons(data.grid)
     made = {name: np.full(data.values.shape, np.nan) for name in ("expected", "lo", "hi", "score", "evidence")}
-    for k, values in enumerate(data.values):
+    for k, values in enumerate(waiting(data.values, "anomalies")):
         at, pace = _fed(values)
         paced = seasons if seasons is None else tuple(length // pace for length in seasons if length >= 4 * pace)
         scored = Scorer(paced, rate=rate).feed(values[at])

@@ -28,6 +28,7 @@ from analytics.runs import Outcome, Run, file_of
 from analytics.seasons import given
 from analytics.sources import Filed, Stored
 from analytics.threads import at_most
+from analytics.waiting import waiting
 from store.errors import ColumnMissing, FileUnusable, GaugebookError, NoRows, ParameterInvalid
 
 if TYPE_CHECKING:
@@ -260,7 +261,8 @@ def forecast_many(
     if progress:
         progress(taken_up, len(parts))
     if left:
-        for outcome in run(partial(work, home), left, min(workers or _cores(), len(left)), scheduler):
+        outcomes = run(partial(work, home), left, min(workers or _cores(), len(left)), scheduler)
+        for outcome in outcomes if progress else waiting(outcomes, "forecast", "chunks", len(left)):
             done[outcome.number] = outcome
             if progress:
                 progress(len(done), len(parts))

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from analytics import words
+from analytics.explained import Explained, Grounds
 from analytics.frames import Floats, Kind
 from analytics.spans import When
 from analytics.spend import Columns, bounds, reach, spend
@@ -33,10 +34,18 @@ MEANS = {
     "price": "dollars per token",
     "other": "costs without a request",
 }
+ADVICE = {
+    "volume": "More requests in all: ask whether they are wanted; retries and loops are the usual suspects.",
+    "mix": "Requests moved between segments: see which segment grew, and whether a cheaper one would do.",
+    "coverage": "Prices became known, or unknown: look at `quality.check` before anything else.",
+    "tokens": "Requests changed in length: look at prompts, contexts and limits of output.",
+    "price": "Dollars per token changed: a price, a discount, or the share from the cache.",
+    "other": "Costs without a request: credits, fees or a bill that was imported.",
+}
 
 
 @dataclass(frozen=True, repr=False)
-class CostDrivers(Tabled):
+class CostDrivers(Explained, Tabled):
     """What moved spend from one span to the next.
 
     `table` has one row per segment, the largest change first: the dimensions, `before_usd`, `cost_usd`, `delta_usd`,
@@ -92,6 +101,31 @@ class CostDrivers(Tabled):
         segment = f"{'/'.join(self.by)} {'/'.join(str(first[dim]) for dim in self.by)}"
         return f"{said}: {' and '.join(parts)}; most of it in {segment}, {_signed(first['delta_usd'])}."
 
+    def grounds(self) -> Grounds:
+        """The two spans, how exact the split is, and which lever to pull."""
+        strongest = str(self.effects()["driver"][0])
+        return Grounds(
+            f"From the spend of {len(self.table)} segments by {', '.join(self.by)} in two spans.",
+            "The parts add up to the change exactly; how a joint change is shared between drivers is a convention.",
+            f"{ADVICE[strongest]}",
+        )
+
+    def picture(self) -> str:
+        """What each driver moved."""
+        from analytics.pictures import bars
+
+        moved = self.effects().filter(pl.col("effect_usd") != 0)
+        effects = moved["effect_usd"].to_list()
+        return bars(moved["driver"].to_list(), effects, [_signed(one) for one in effects], self.sentence())
+
+    def tables(self) -> list[pl.DataFrame]:
+        """The drivers, and the segments."""
+        return [self.effects(), self.for_people()]
+
+    def how(self) -> str:
+        """What was compared, and how the change was split."""
+        return f"{self.before} against {self.now}; Shapley values of requests x share x tokens x price."
+
     def report(self) -> tuple[str, Figure, pl.DataFrame, pl.DataFrame]:
         """What a report shows: a sentence, the waterfall, the drivers, the segments."""
         return self.sentence(), self.plot(), self.effects(), self.for_people()
@@ -100,15 +134,6 @@ class CostDrivers(Tabled):
         """The columns that a report shows: drivers that moved nothing are left out."""
         idle = [f"{name}_usd" for name in DRIVERS if not (self.table[f"{name}_usd"] != 0).any()]
         return self.table.drop(idle)
-
-    def __repr__(self) -> str:
-        return f"<CostDrivers: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        note = f"{self.before} against {self.now}; Shapley values of requests x share x tokens x price."
-        return block(self.sentence(), table(self.effects()), table(self.for_people()), note=note)
 
 
 def drivers(

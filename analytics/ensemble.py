@@ -15,7 +15,7 @@ from analytics.threads import in_threads
 NEAR = (1, 2, 3)  # lags of the last points
 BEFORE = (4, 5, 6, 12)  # and of some before them
 SURE = 0.01  # the least error of a model, in mean errors of all
-CELLS = 700_000  # numbers in the design matrix of the series solved at once: bounds the memory
+CELLS = 2_000_000  # numbers in the design matrix of the series solved at once: bounds the memory
 
 
 class Models(Protocol):

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from analytics import words
+from analytics.explained import Explained, Grounds
 from analytics.frames import polars
 from analytics.mutes import finding_of
 from analytics.streaming import Scorer
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class Contributions:
+class Contributions(Explained):
     """What explains a finding.
 
     `table` has one row per dimension and value, the largest change first: `dimension, value, actual, expected, change`
@@ -58,17 +59,32 @@ class Contributions:
         share = "" if top["share"] is None else f", {words.share(top['share'])} of the whole change"
         return f"{top['dimension']} {top['value']}: {moved} {more} than expected{share}."
 
+    def grounds(self) -> Grounds:
+        """The values compared, what is expected of them, and whom to ask."""
+        top = self.table.row(0, named=True)
+        whole = self.table.filter(pl.col("dimension") == top["dimension"])["change"].abs().sum()
+        part = words.share(abs(top["change"]) / whole if whole else None)
+        return Grounds(
+            f"From {len(self.table)} values of {self.table['dimension'].n_unique()} dimensions during the finding.",
+            f"{top['value']} made {part} of all movement by {top['dimension']}; each was expected to go on as before.",
+            f"Ask those of {top['dimension']} {top['value']} what changed when it began.",
+        )
+
+    def picture(self) -> str:
+        """The largest changes."""
+        from analytics.pictures import bars
+
+        names = [f"{dimension} {value}" for dimension, value in self.table.select("dimension", "value").iter_rows()]
+        changes = self.table["change"].to_list()
+        return bars(names, changes, [words.amount(one, self.unit) for one in changes], self.sentence())
+
+    def for_people(self) -> pl.DataFrame:
+        """All values, the largest change first."""
+        return self.table
+
     def report(self) -> tuple[str, Figure, pl.DataFrame]:
         """What a report shows: a sentence, the chart, the table."""
         return self.sentence(), self.plot(), self.table
-
-    def __repr__(self) -> str:
-        return f"<Contributions: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        return block(self.sentence(), table(self.table.head(20), unit=self.unit))
 
 
 def contributions(found: Anomalies, finding: int, frame: Frame, by: Sequence[str]) -> Contributions:

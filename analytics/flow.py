@@ -20,6 +20,7 @@ QUEUE = ("cluster", "vhost", "queue")
 NUMBERS = ("messages", "consumers", "arriving_per_s", "served_per_s")
 WINDOW = 24  # latest buckets that say what is usual now
 BACK = 7  # windows in which a queue may have shown what it can serve
+IN_HAND_S = 15.0  # seconds of service that consumers may have in hand: so many messages wait for nobody
 SEEN = 3  # busy buckets that are enough to tell
 
 
@@ -82,8 +83,10 @@ class Flow:
         served, messages = self.served_per_s[:, back:], self.messages[:, back:]
         consumers = np.where(np.isfinite(self.consumers[:, back:]), self.consumers[:, back:], 1.0)
         each = np.where(consumers > 0, served / np.where(consumers > 0, consumers, 1.0), np.nan)
-        # Only between two depths that are not zero was there always something to serve.
-        busy = (messages > 0) & (np.roll(messages, 1, axis=1) > 0) & np.isfinite(each)
+        # Only between two depths that are more than what consumers have in hand was there always something to serve.
+        waits = messages > np.nan_to_num(served) * IN_HAND_S
+        # One in which nothing was served shows that consumers hung, not what they can serve.
+        busy = waits & np.roll(waits, 1, axis=1) & (np.nan_to_num(each) > 0)
         busy[:, 0] = False
         seen = busy.sum(axis=1) >= SEEN
         shown = np.where(seen, _over(np.nanmedian, np.where(busy, each, np.nan)), _over(np.nanmax, each))

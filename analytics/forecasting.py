@@ -15,11 +15,13 @@ from analytics import engines, words
 from analytics.adjusting import adjust
 from analytics.engines import Draft, Engine
 from analytics.events import events_of
+from analytics.explained import Explained, Grounds
 from analytics.frames import Floats, Ints, Panel, native, panel
 from analytics.intervals import covered
 from analytics.repairs import filled, moved
 from analytics.seasons import found, given, known
 from analytics.spread import Spread, spread
+from analytics.waiting import waiting
 from store.errors import ParameterInvalid
 
 if TYPE_CHECKING:
@@ -32,16 +34,15 @@ HISTORY = 1500  # points of the past that a forecast looks at, more where a seas
 
 
 @dataclass(frozen=True, repr=False)
-class Forecast:
+class Forecast(Explained):
     """A forecast: a long frame of points and intervals, and what is needed to add it up, draw it and explain it.
 
-    `history` is what it was made from, `level` the intervals in per cent, `unit` the unit of the values for people;
+    `panel` is what it was made from, `level` the intervals in per cent, `unit` the unit of the values for people;
     `additive` says whether values add up over time, as costs do and depths do not. `effects` has one row per series and
     column of events: the id, `event`, `effect` and `relative` (whether the effect is a share of the level); 0 where an
     event cannot be told from nothing.
     """
 
-    history: pl.DataFrame
     horizon: int
     level: tuple[float, ...]
     engine: str
@@ -50,6 +51,11 @@ class Forecast:
     panel: Panel
     parts: tuple[tuple[Ints, Draft], ...]
     effects: pl.DataFrame | None = None
+
+    @cached_property
+    def history(self) -> pl.DataFrame:
+        """What it was made from, a long frame; a gap is a row with a null target."""
+        return self.panel.history()
 
     @property
     def id_col(self) -> str:
@@ -142,7 +148,7 @@ class Forecast:
 
         return fan(self, most=most)
 
-    def explain(self) -> str:
+    def how(self) -> str:
         """How each series was forecast, and where its intervals come from."""
         lines = [f"{self.horizon} {words.plural(self.step, self.horizon)} ahead, engine {self.engine!r}."]
         notes: Counter[str] = Counter()
@@ -170,11 +176,40 @@ class Forecast:
         ends = self.to_polars().group_by(self.id_col, maintain_order=True).last()
         return ends.sort("y_hat", descending=True)
 
+    def grounds(self) -> Grounds:
+        """The past, what the intervals were worth in it, and what to plan with."""
+        level, past = self.level[0], self.history[self.time_col]
+        points = f"{words.amount(self.history[self.target_col].count())} points of {len(self.panel.ids)} series"
+        kind = "sum" if self.additive else "point"
+        inside = self.coverage().filter(level=level, kind=kind).row(0, named=True)
+        sure = "The past is too short for a backtest, so nothing is known of its errors."
+        if inside["covered"] is not None:
+            what = "sums over the horizon" if self.additive else "points"
+            sure = (
+                f"In backtests of this past its {level:g} % intervals held {words.share(inside['covered'])} of "
+                f"{words.amount(inside['n'])} {what}."
+            )
+        top = self.for_people().sort(pl.nth(1) if self.additive else "y_hat", descending=True).row(0, named=True)
+        high = top[f"{'total' if self.additive else 'y_hat'}-hi-{level:g}"]
+        advice = f"Where too little hurts, plan {top[self.id_col]} with {words.amount(high, self.unit)}, the upper end."
+        return Grounds(
+            f"From {points}, {words.moment(past.min())} to {words.moment(past.max())}.",
+            sure,
+            advice if high is not None else "Take it for a first guess, and look again with more history.",
+        )
+
+    def picture(self) -> str:
+        """The fan of the largest series, small."""
+        from analytics.svg import fan
+
+        return fan(self)
+
     def report(self) -> tuple[str, Figure, pl.DataFrame, str]:
         """What a report shows: a sentence, the chart, totals (last steps where nothing adds up), how it was made."""
-        return self.sentence(), self.plot(), self._rows(), self.explain()
+        return self.sentence(), self.plot(), self.for_people(), self.how()
 
-    def _rows(self) -> pl.DataFrame:
+    def for_people(self) -> pl.DataFrame:
+        """Totals; the last step where nothing adds up."""
         return self.totals() if self.additive else self.last()
 
     def _points(self) -> Floats:
@@ -192,15 +227,6 @@ class Forecast:
     def _floor(self) -> Floats:
         """Zero for a series that never was below it: its forecast is not either."""
         return np.where(np.nanmin(self.panel.values, axis=1) >= 0, 0.0, -np.inf)
-
-    def __repr__(self) -> str:
-        return f"<Forecast: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-        from analytics.svg import fan
-
-        return block(self.sentence(), fan(self), table(self._rows(), unit=self.unit), note=self.explain())
 
 
 def forecast(
@@ -237,7 +263,7 @@ def forecast(
 
     Returns:
         A Forecast. Series that are non-negative stay so. Constant, short and intermittent series get simple models;
-        `explain()` says which.
+        `how()` says which.
 
     Raises:
         NoRows, TooShort, ColumnMissing, ParameterInvalid: what came in cannot be used.
@@ -260,7 +286,7 @@ def forecast(
         groups[engines.route(values), seasons[k], len(values).bit_length(), bool(values.min() > 0)].append(k)
     known_events = None if events is None else events_of(events, data, horizon)
     parts, learnt = [], []
-    for (key, season, _, positive), members in groups.items():
+    for (key, season, _, positive), members in waiting(groups.items(), "forecast", "batches"):
         rows = np.array(members, dtype=np.int64)
         past, actual = _batch([series[k] for k in members], data.values[rows], season)
         past = filled(past, actual, season)
@@ -273,7 +299,7 @@ def forecast(
         parts.append((rows, adjusted.restored(draft)))
         learnt.append(adjusted.table(data.names.id, data.ids.gather(rows)))
     found_effects = pl.concat(learnt) if learnt else None
-    return Forecast(data.history(), horizon, levels, engine, unit, additive, data, tuple(parts), effects=found_effects)
+    return Forecast(horizon, levels, engine, unit, additive, data, tuple(parts), effects=found_effects)
 
 
 def _levelled(

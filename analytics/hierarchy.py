@@ -11,6 +11,7 @@ import polars as pl
 
 from analytics import words
 from analytics.engines import Draft
+from analytics.explained import Explained, Grounds
 from analytics.forecasting import Forecast, forecast
 from analytics.frames import Floats, Ints, Panel, native, panel, polars
 from analytics.reconcilers import by_variance, positive, solve
@@ -30,7 +31,7 @@ COHERENT = 1e-9  # parents and sums of children may differ by so much of the par
 
 
 @dataclass(frozen=True, repr=False)
-class Reconciled:
+class Reconciled(Explained):
     """Coherent forecasts of every node of a tree.
 
     `forecast` has them as any forecast does (frames, totals, paths, chart), `base` is what was forecast node by node,
@@ -82,9 +83,33 @@ class Reconciled:
             rows.append((name, self.tree.sizes[depth], apart / whole if whole else None))
         return pl.DataFrame(rows, schema=["level", "nodes", "moved"], orient="row")
 
-    def explain(self) -> str:
+    def how(self) -> str:
         """How the forecasts were reconciled, and how the nodes were forecast."""
-        return f"{self.note}\n{self.base.explain()}"
+        return f"{self.note}\n{self.base.how()}"
+
+    @property
+    def measured_in(self) -> str:
+        """Unit of the values."""
+        return self.forecast.unit
+
+    def grounds(self) -> Grounds:
+        """The past of all nodes, what their intervals were worth, and which number to quote."""
+        past = self.forecast.grounds()
+        top = self.moved().row(0, named=True)
+        apart = "" if top["moved"] is None else f" Reconciling moved the total by {words.share(top['moved'])}."
+        return Grounds(
+            past.data, f"{past.sure}{apart}", "Quote any level of it: parts and wholes say the same to the last cent."
+        )
+
+    def picture(self) -> str:
+        """The fan of the largest node, the total."""
+        from analytics.svg import fan
+
+        return fan(self.forecast)
+
+    def for_people(self) -> pl.DataFrame:
+        """Totals over the horizon, from the top down."""
+        return self.totals()
 
     def sentence(self) -> str:
         """The total in one sentence, and over what it adds up."""
@@ -100,15 +125,7 @@ class Reconciled:
 
     def report(self) -> tuple[str, Figure, pl.DataFrame, str]:
         """What a report shows: a sentence, the chart, the totals, how it was made."""
-        return self.sentence(), self.plot(), self.totals(), self.explain()
-
-    def __repr__(self) -> str:
-        return f"<Reconciled: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        return block(self.sentence(), table(self.totals(), unit=self.forecast.unit), note=self.explain())
+        return self.sentence(), self.plot(), self.totals(), self.how()
 
     def _paths(self, times: int) -> pl.DataFrame:
         return (
@@ -179,10 +196,9 @@ def reconcile(
     names = made.names().alias("unique_id")
     source = _source(base.panel, names, clock)
     parts = tuple(_part(part, found.points, projected) for part in base.parts)
-    renamed = base.history.with_columns(names.gather(base.history["unique_id"].cast(pl.Int64)))
-    coherent = replace(base, history=_called(renamed, source), panel=source, parts=parts)
-    before = replace(base, history=_called(renamed, source), panel=source)
-    return Reconciled(coherent, before, made, found.method, found.note)
+    return Reconciled(
+        replace(base, panel=source, parts=parts), replace(base, panel=source), made, found.method, found.note
+    )
 
 
 def coherent(
@@ -306,10 +322,6 @@ def _source(found: Panel, names: pl.Series, clock: Panel) -> Panel:
     """The panel of the nodes under their names, with the caller's names of columns and kind of frame."""
     told = replace(clock.names, id="unique_id")
     return replace(found, ids=names, names=told, kind=clock.kind)
-
-
-def _called(history: pl.DataFrame, source: Panel) -> pl.DataFrame:
-    return history.rename({"ds": source.names.time, "y": source.names.target})
 
 
 def _points(made: Forecast) -> Floats:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from analytics import words
+from analytics.explained import Explained, Grounds
 from analytics.frames import Floats, Grid, Kind, Panel, panel
 from analytics.seasons import candidate_lengths, known
 from analytics.tabled import Tabled
@@ -26,7 +27,7 @@ PAIRS = 2_000
 
 
 @dataclass(frozen=True, repr=False)
-class LeadLag(Tabled):
+class LeadLag(Explained, Tabled):
     """Which series moves first.
 
     `table` has one row per pair, the surest first: `first`, `second`, `lag` (steps that `first` is ahead; below zero:
@@ -61,18 +62,32 @@ class LeadLag(Tabled):
         count = abs(row["lag"])
         return f"{ahead} is {count} {words.plural(step, count)} ahead of {behind}, and they {how} ({told})."
 
+    def grounds(self) -> Grounds:
+        """The pairs, the chance of so strong a tie, and what a lead is good for."""
+        row = self.table.row(0, named=True)
+        sure = f"Pairs with nothing in common would tie so closely with a probability of {row['p_holm']:.2g}."
+        linked = row["p_holm"] <= 0.05
+        return Grounds(
+            f"From {len(self.table)} pairs, {len(self.lags) // max(1, len(self.table))} lags each.",
+            f"{sure} Which of two moves first is no proof of a cause.",
+            "Watch what is ahead: it warns before the other moves." if linked else "Nothing: take it for chance.",
+        )
+
+    def picture(self) -> str:
+        """The strongest correlation of each pair."""
+        from analytics.pictures import bars
+
+        names = [f"{first} – {second}" for first, second in self.table.select("first", "second").iter_rows()]
+        ties = self.table["correlation"].to_list()
+        return bars(names, ties, [f"{one:.2f}" for one in ties], self.sentence())
+
+    def how(self) -> str:
+        """What is taken out of the series, and what they are compared with."""
+        return "Seasons and memory are taken out of both series first; chance is judged by shuffling whole seasons."
+
     def report(self) -> tuple[str, Figure, pl.DataFrame]:
         """What a report shows: a sentence, the chart, the pairs."""
         return self.sentence(), self.plot(), self.table
-
-    def __repr__(self) -> str:
-        return f"<LeadLag: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        note = "Seasons and memory are taken out of both series first; chance is judged by shuffling whole seasons."
-        return block(self.sentence(), table(self.table), note=note)
 
 
 def lead_lag(

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
-from analytics.frames import Kind, native
+from analytics.frames import Kind, native, polars
 from analytics.spans import WIDTH, Grain, Span, When, floor, moment
 from analytics.spans import span as bounds
+from analytics.teams import only
 from store.errors import ColumnMissing, ParameterInvalid, UnknownName
 from store.read import read
 from store.settings import Settings
@@ -142,9 +143,21 @@ def minutes(
     return native(_gridded(rows.select("ds", *dims, pl.col(value).alias("y")), dims, grid, 0.0), _kind(as_))
 
 
-def reader(where: Span) -> Callable[..., Frame]:
-    """Which of `llm`, `usage` and `minutes` suits a span: minutes, where single requests span a few hours at most."""
-    return minutes if where.short else llm if where.source == "llm_requests" else usage
+def reader(where: Span, team: str = "") -> Callable[..., Frame]:
+    """Which of `llm`, `usage` and `minutes` suits a span: minutes, where single requests span a few hours at most.
+
+    Args:
+        where: as `span` gives it.
+        team: read this team's rows alone; an empty text: every team's.
+    """
+    read_ = minutes if where.short else llm if where.source == "llm_requests" else usage
+    if not team:
+        return read_
+
+    def own(*, by: Sequence[str] = (), **words: Any) -> Frame:
+        return only(polars(read_(by=("team", *by), **words))[0], team)
+
+    return own
 
 
 def horizon(frame: Frame, days: float) -> int:
@@ -199,17 +212,19 @@ def metrics(
     grain: Grain = "hourly",
     since: When = None,
     until: When = None,
+    team: str = "",
     as_: Kind = "polars",
 ) -> Frame:
     """The LLM rollup as wide rows, one per bucket, provider, model, team and project, without histograms.
 
     Columns: bucket (UTC), the dimensions, requests, errors, avg_ttft, avg_duration (seconds), avg_tps (tokens/s),
     tokens by kind, total_cost (USD, null where nothing has a price), unpriced and unmetered (requests without price or
-    usage).
+    usage). With a `team` only its rows.
     """
     _known("LLM source", source, VALUES)
     where = bounds(settings, source, grain, since, until)
-    return native(_read(settings, "llm_rows" if source == "llm_requests" else "usage_rows", where), _kind(as_))
+    rows = _read(settings, "llm_rows" if source == "llm_requests" else "usage_rows", where)
+    return native(only(rows, team), _kind(as_))
 
 
 def queue_metrics(
@@ -253,6 +268,7 @@ def latency(
     since: When = None,
     until: When = None,
     quantiles: Sequence[float] = (0.5, 0.95, 0.99),
+    team: str = "",
     as_: Kind = "polars",
 ) -> Frame:
     """Percentiles of latency from merged histograms; errors are not in them.
@@ -264,6 +280,7 @@ def latency(
         since: as in `llm`.
         until: as in `llm`.
         quantiles: between 0 and 1.
+        team: of this team's requests alone; an empty text: of everybody's.
         as_: polars or pandas.
 
     Returns:
@@ -275,7 +292,8 @@ def latency(
     if not asked or not all(0 <= q <= 1 for q in asked):
         raise ParameterInvalid("quantiles", f"expected numbers between 0 and 1, got {quantiles!r}")
     where = bounds(settings, "llm_requests", "hourly" if grain == "span" else grain, since, until)
-    rows = _read(settings, "llm_latency", where, grain=grain, by=list(dims), quantiles=asked)
+    kept = [*dims, "team"] if team else list(dims)
+    rows = only(_read(settings, "llm_latency", where, grain=grain, by=kept, quantiles=asked), team)
     percentiles = [
         pl.col(name).list.get(k, null_on_oob=True).cast(pl.Float64).alias(f"{name}_p{100 * q:g}_s")
         for name in ("ttft", "duration", "tpot")

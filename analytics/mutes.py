@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from store.connect import connect
-from store.errors import ParameterInvalid, UnknownName
+from store.errors import NoneYet, ParameterInvalid, UnknownName
 from store.queries import named
 from store.read import read
 from store.settings import Settings
@@ -79,6 +79,28 @@ def label(
     row = finding_of(found, finding)
     span = (row[found.time_col], row["until"])
     return _add(settings, target, str(row[found.id_col]), span, "true" if right else "false", row["score"], reason)
+
+
+def judge(settings: Settings, target: str, unique_id: str, at: datetime, *, right: bool, reason: str = "") -> int:
+    """`label` for a finding that was saved: the latest one of the series that holds the moment `at`.
+
+    Args:
+        settings: where the store is.
+        target: what is watched, such as "hourly cost_usd".
+        unique_id: the series.
+        at: a moment of the finding, with its zone.
+        right: whether it was an anomaly.
+        reason: for those who ask later.
+
+    Raises:
+        NoneYet: no finding of the series was saved that holds this moment.
+    """
+    rows = read(settings, "anomaly_at", target=target, unique_id=unique_id, at=at).rows()
+    if not rows:
+        advice = "`gaugebook anomalies --save` saves them; name the series and a moment as it shows them"
+        raise NoneYet(f"no finding of {unique_id!r} in {target!r} that holds {at:%Y-%m-%d %H:%M} was saved", advice)
+    since, until, score = rows[0]
+    return _add(settings, target, unique_id, (since, until), "true" if right else "false", score, reason)
 
 
 def remove(settings: Settings, verdict: int) -> None:

@@ -8,21 +8,27 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from analytics import series_quality, words
+from analytics.bills import Bills, bills
+from analytics.explained import Explained, Grounds
 from analytics.frames import Kind, polars
+from analytics.freshness import Freshness, freshness
+from analytics.gaps import Gaps, gaps
 from analytics.series_quality import SeriesQuality
 from analytics.tabled import Tabled
 from store.errors import ColumnMissing, NoRows
 
 if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
     from analytics.frames import Frame
 
-__all__ = ["Quality", "SeriesQuality", "check"]
+__all__ = ["Bills", "Freshness", "Gaps", "Quality", "SeriesQuality", "bills", "check", "freshness", "gaps"]
 
 REQUESTS = ("bucket", "model", "requests", "errors", "total_cost", "unpriced", "unmetered")
 
 
 @dataclass(frozen=True, repr=False)
-class Quality(Tabled):
+class Quality(Explained, Tabled):
     """What is missing. `table` has one row per model with requests, errors, unpriced and unmetered."""
 
     table: pl.DataFrame
@@ -57,13 +63,50 @@ class Quality(Tabled):
         silent = f" {self.silent} of {self.buckets} buckets have no request at all." if self.silent else ""
         return f"{said}.{silent}"
 
-    def __repr__(self) -> str:
-        return f"<Quality: {self.sentence()}>"
+    def advice(self) -> list[str]:
+        """To price what has no price, and to ask for the usage that is missing."""
+        said = []
+        if self.unpriced:
+            count = words.amount(self.unpriced)
+            said.append(f"Give the models of {count} requests a price: `gaugebook prices missing` lists them.")
+        if self.unmetered:
+            said.append(f"Ask for usage in the {words.amount(self.unmetered)} requests that came without token counts.")
+        return said
 
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
+    def grounds(self) -> Grounds:
+        """The buckets, what cannot be seen, and how to close the gaps."""
+        todo = []
+        if self.unpriced:
+            todo.append("name the missing prices in a price file")
+        if self.unmetered:
+            todo.append("let providers report usage in streams (`stream_options`)")
+        if self.silent:
+            todo.append("ask `gaugebook doctor` about the silent buckets")
+        advice = " and ".join(todo)
+        return Grounds(
+            f"From {words.amount(self.requests)} requests of {len(self.table)} models in {self.buckets} buckets.",
+            "What never reached the store is not seen here; a bill would show it.",
+            f"{advice[:1].upper()}{advice[1:]}." if advice else "Nothing.",
+        )
 
-        return block(self.sentence(), table(self.table))
+    def plot(self) -> Figure:
+        """Requests without a price and without token counts, by model."""
+        from analytics.charts.states import stacked
+
+        counts = {name: self.table[name].to_list() for name in ("unpriced", "unmetered")}
+        return stacked(self.table["model"].to_list(), counts, "What is missing", self.sentence(), axis="requests")
+
+    def picture(self) -> str:
+        """Requests by model, with what they lack."""
+        from analytics.pictures import bars
+
+        names, lacks = self.table["model"].to_list(), self.table.select("requests", "unpriced", "unmetered").rows()
+        told = [f"{words.amount(n)}; {words.amount(a + b)} lack" if a + b else words.amount(n) for n, a, b in lacks]
+        return bars(names, [n for n, _, _ in lacks], told, self.sentence())
+
+    def report(self) -> tuple[str, Figure, pl.DataFrame]:
+        """What a report shows: a sentence, the chart, the table."""
+        return self.sentence(), self.plot(), self.table
 
 
 def check(

@@ -11,11 +11,16 @@ from analytics import words
 from analytics.alarms import Alarms, alarms
 from analytics.capacity import Capacity, capacity
 from analytics.counters import rates
+from analytics.explained import Explained, Grounds
 from analytics.frames import Kind, native, polars
 from analytics.lags import LeadLag, lead_lag
+from analytics.tabled import Tabled
+from analytics.waits import ages
 from store.errors import ColumnMissing, NoRows
 
 if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
     from analytics.frames import Frame
 
 __all__ = [
@@ -23,6 +28,7 @@ __all__ = [
     "Capacity",
     "LeadLag",
     "QueueState",
+    "ages",
     "alarms",
     "capacity",
     "deepest",
@@ -38,7 +44,7 @@ NAMES = ("cluster", "vhost", "queue")
 
 
 @dataclass(frozen=True, repr=False)
-class QueueState:
+class QueueState(Explained, Tabled):
     """The state of each queue at its latest bucket, deepest first.
 
     `table` has cluster, vhost, queue, bucket, messages (last seen), max_messages, consumers, published_per_s and
@@ -47,14 +53,6 @@ class QueueState:
 
     table: pl.DataFrame
     kind: Kind = "polars"
-
-    def to_polars(self) -> pl.DataFrame:
-        """`table` as polars."""
-        return self.table
-
-    def to_native(self) -> Frame:
-        """`table` as the kind of frame that came in."""
-        return native(self.table, self.kind)
 
     def sentence(self) -> str:
         """The deepest queue, those that never drain, those without a consumer."""
@@ -75,14 +73,43 @@ class QueueState:
             text += f" No consumer: {_listed(idle)}."
         return text
 
-    def __repr__(self) -> str:
-        return f"<QueueState: {self.sentence()}>"
+    def grounds(self) -> Grounds:
+        """The buckets it is read from, what it leaves out, and which queue to look after."""
+        buckets = self.table["bucket"]
+        stuck = self.table.filter((pl.col("messages") > 0) & pl.col("drain_s").is_null())
+        return Grounds(
+            f"From the latest bucket of {len(self.table)} queues, {words.moment(buckets.max())}.",
+            "Depths were measured; the time to drain holds only as long as the rates of that bucket do.",
+            f"Look after {_listed(stuck)}: consumers, or what they wait for. `queues.capacity` says how many it takes."
+            if len(stuck)
+            else "Nothing: every queue drains.",
+        )
 
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
+    def plot(self) -> Figure:
+        """Messages in each queue, and how long it takes to drain."""
+        from analytics.charts.states import stacked
 
-        same = [name for name in ("cluster", "vhost", "bucket") if self.table[name].n_unique() == 1]
-        return block(self.sentence(), table(self.table.drop(same)))
+        depth = {"messages": self.table["messages"].to_list()}
+        names = self.table["queue"].to_list()
+        return stacked(names, depth, "Messages that wait", self.sentence(), axis="messages", texts=self._told())
+
+    def picture(self) -> str:
+        """The same, small."""
+        from analytics.pictures import bars
+
+        return bars(self.table["queue"].to_list(), self.table["messages"].to_list(), self._told(), self.sentence())
+
+    def for_people(self) -> pl.DataFrame:
+        """Without the columns that are the same for all."""
+        return self.table.drop([name for name in ("cluster", "vhost", "bucket") if self.table[name].n_unique() == 1])
+
+    def report(self) -> tuple[str, Figure, pl.DataFrame]:
+        """What a report shows: a sentence, the chart, the table."""
+        return self.sentence(), self.plot(), self.for_people()
+
+    def _told(self) -> list[str]:
+        rows = self.table.select("messages", "drain_s").iter_rows()
+        return [f"{words.amount(n)}, {'no end' if s is None else words.seconds(s)}" if n else "0" for n, s in rows]
 
 
 def state(frame: Frame) -> QueueState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from html import escape
 
@@ -11,8 +12,12 @@ import polars as pl
 from analytics import words
 
 BOUND = re.compile(r".+-(lo|hi)-([0-9.]+)")
+CODE = re.compile(r"`([^`]+)`")
 MOST = 20  # rows of a table that are shown
-SHARES = ("share", "utilisation", "uncertainty", "p_exceed", "p_full")  # columns between 0 and 1
+SHARES = (
+    *("share", "utilisation", "uncertainty", "p_exceed", "p_full", "cached_share", "error_share", "bad_share"),
+    *("budget_used", "bias_share", "coverage_80", "coverage_95"),
+)  # columns in parts of one
 NAMES = {
     "y_hat": "forecast",
     "unique_id": "series",
@@ -21,24 +26,42 @@ NAMES = {
     "p_full": "full",
     "run_rate": "at this pace",
     "exhausted": "used up",
+    "usd_per_m_tokens": "$ per 1M tokens",
+    "more_usd": "ten points more",
 }
 MARKDOWN = '\\`*_{}[]#!|~"'  # characters that Markdown could take for its own
 
 STYLE = (
-    "<style>.gb{font-family:system-ui,sans-serif;line-height:1.45}.gb table{border-collapse:collapse;margin:.6em 0}"
-    ".gb th,.gb td{padding:.2em .7em;text-align:left;border-bottom:1px solid #8886}.gb .n{text-align:right;"
-    "font-variant-numeric:tabular-nums}.gb .note{opacity:.75;font-size:.88em;white-space:pre-line}</style>"
+    "<style>.gb{font-family:system-ui,sans-serif;line-height:1.45;overflow-x:auto}.gb svg{min-width:30em}"
+    ".gb table{border-collapse:collapse;margin:.6em 0}"
+    ".gb.gb table th,.gb.gb table td{padding:.2em .7em;text-align:left;border-bottom:1px solid #8886}"
+    ".gb.gb table .n{text-align:right;font-variant-numeric:tabular-nums}.gb details{margin:.4em 0}"
+    ".gb summary{cursor:pointer}"
+    ".gb .note{opacity:.75;font-size:.88em;white-space:pre-line}</style>"
 )
+# What lies between two dollar signs would be typeset as a formula; these classes tell MathJax 3 and 2 not to.
+OPENED = f'{STYLE}<div class="gb mathjax_ignore tex2jax_ignore">'
 
 
 def block(sentence: str, *parts: str, note: str = "") -> str:
     """One result: an escaped sentence, ready HTML parts, an escaped note.
 
-    >>> block("1 < 2", note="so")[len(STYLE):]
-    '<div class="gb"><p>1 &lt; 2</p><p class="note">so</p></div>'
+    >>> block("1 < 2", note="so").removeprefix(OPENED)
+    '<p>1 &lt; 2</p><p class="note">so</p></div>'
     """
     tail = f'<p class="note">{escape(note)}</p>' if note else ""
-    return f'{STYLE}<div class="gb"><p>{escape(sentence)}</p>{"".join(parts)}{tail}</div>'
+    return f"{OPENED}<p>{escape(sentence)}</p>{''.join(parts)}{tail}</div>"
+
+
+def details(grounds: Iterable[str]) -> str:
+    """What is behind a result, folded away; what stands between backticks is code.
+
+    >>> details(["1 < 2", "", "try `x`"]).partition("</summary>")[2]
+    '<ul><li>1 &lt; 2</li><li>try <code>x</code></li></ul></details>'
+    """
+    said = "".join(f"<li>{escape(one)}</li>" for one in grounds if one)
+    said = CODE.sub(r"<code>\1</code>", said)
+    return f"<details><summary>How sure is this, and what to do?</summary><ul>{said}</ul></details>"
 
 
 def table(frame: pl.DataFrame, *, unit: str = "", most: int = MOST) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from analytics import words
+from analytics.explained import Explained, Grounds
 from analytics.frames import Kind, polars
 from analytics.spend import Columns, spend
 from analytics.tabled import Tabled
@@ -25,7 +26,7 @@ MILLION = 1e6
 
 
 @dataclass(frozen=True, repr=False)
-class WhatIf(Tabled):
+class WhatIf(Explained, Tabled):
     """What was spent, and what the same requests would cost.
 
     `table` has one row per combination of `by`, the largest change first: `requests`, `input_tokens`, `output_tokens`,
@@ -67,6 +68,25 @@ class WhatIf(Tabled):
             )
         return text
 
+    def grounds(self) -> Grounds:
+        """The requests, what the sum takes for granted, and what to try."""
+        saved = self.cost_usd - self.would_cost_usd
+        return Grounds(
+            f"From {words.amount(int(self.table['requests'].sum()))} requests and their tokens.",
+            "Exact for the same tokens; another model writes longer or shorter answers, which nobody knows before.",
+            f"Try it on a share of the traffic before you count on the {words.usd(saved)}."
+            if saved > 0
+            else "Leave it: it saves nothing.",
+        )
+
+    def picture(self) -> str:
+        """What would change."""
+        from analytics.pictures import bars
+
+        names = ["/".join(str(part) for part in row) for row in self.table.select(self.by).iter_rows()]
+        moved = self.table["delta_usd"].to_list()
+        return bars(names, moved, [words.usd(one) for one in moved], self.sentence())
+
     def report(self) -> tuple[str, Figure, pl.DataFrame]:
         """What a report shows: a sentence, the chart, the table."""
         return self.sentence(), self.plot(), self.for_people()
@@ -74,14 +94,6 @@ class WhatIf(Tabled):
     def for_people(self) -> pl.DataFrame:
         """The columns that a report shows."""
         return self.table if self.table["unpriced"].sum() else self.table.drop("unpriced")
-
-    def __repr__(self) -> str:
-        return f"<WhatIf: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        return block(self.sentence(), table(self.for_people()))
 
 
 def what_if(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from analytics import words
+from analytics.explained import Explained, Grounds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from analytics.distributed import Job
+
+
+MOST = 12  # totals in a small picture
 
 
 def file_of(number: int) -> str:
@@ -38,7 +42,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, repr=False)
-class Run:
+class Run(Explained):
     """Forecasts of all chunks: in memory, or as Parquet files in `folder`, one a chunk."""
 
     job: Job
@@ -91,14 +95,29 @@ class Run:
 
         return totals(self.totals(), self.job.id_col, self.job.level, self.sentence())
 
+    def grounds(self) -> Grounds:
+        """The chunks, what their intervals are made of, and what to do about those that failed."""
+        levels = " and ".join(f"{one:g}" for one in self.job.level)
+        return Grounds(
+            f"From {self.series:,} series in {len(self.outcomes):,} {words.plural('chunk', len(self.outcomes))}.",
+            f"Intervals of {levels} % come from backtests within each chunk.",
+            f"Repair what failed, the first: {self.failed[0].failed}; then run it again, which takes up the rest."
+            if self.failed
+            else "Nothing; `lazy()` reads the rows when they are needed.",
+        )
+
+    def picture(self) -> str:
+        """The largest totals."""
+        from analytics.pictures import bars
+
+        rows = self.for_people()
+        sums = rows["total"].to_list()
+        return bars(rows[self.job.id_col].to_list(), sums, [words.amount(one) for one in sums[:MOST]], self.sentence())
+
+    def for_people(self) -> pl.DataFrame:
+        """Totals, the largest first."""
+        return self.totals().sort("total", descending=True)
+
     def report(self) -> tuple[str, Figure, pl.DataFrame]:
         """What a report shows: the sentence, the chart, the totals, largest first."""
-        return self.sentence(), self.plot(), self.totals().sort("total", descending=True)
-
-    def __repr__(self) -> str:
-        return f"<Run: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        return block(self.sentence(), table(self.totals().sort("total", descending=True)))
+        return self.sentence(), self.plot(), self.for_people()

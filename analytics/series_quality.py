@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from analytics import words
+from analytics.explained import Explained, Grounds
 from analytics.frames import ONLY, Kind, polars
 from analytics.tabled import Tabled
 from store.errors import ColumnMissing, NoRows, ParameterInvalid
 
 if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
     from analytics.frames import Frame
 
 FAULTS = {
@@ -26,7 +29,7 @@ FAULTS = {
 
 
 @dataclass(frozen=True, repr=False)
-class SeriesQuality(Tabled):
+class SeriesQuality(Explained, Tabled):
     """What is wrong with series.
 
     `table` has one row per series, the worst first: `unique_id`, `rows`, `since`, `until` (times of the first and the
@@ -64,13 +67,38 @@ class SeriesQuality(Tabled):
         clean = [name for name in (*FAULTS, "zeros", "constant") if not (self.table[name].cast(pl.Int64) > 0).any()]
         return self.table.drop(clean, "since")
 
-    def __repr__(self) -> str:
-        return f"<SeriesQuality: {self.sentence()}>"
+    def grounds(self) -> Grounds:
+        """The rows, what counts as a fault, and whether a forecast takes them."""
+        usable = "`forecast` takes it as it is; gaps are filled and null values left out."
+        repair = "Repair first: drop duplicates, cap infinite values, leave out series without values."
+        return Grounds(
+            f"From {words.amount(int(self.table['rows'].sum()))} rows of {len(self.table)} series.",
+            "Counted, not guessed; a step is the most frequent time between two rows.",
+            usable if self.sound else repair,
+        )
 
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
+    def plot(self) -> Figure:
+        """The faults of each series, the worst first."""
+        from analytics.charts.states import stacked
 
-        return block(self.sentence(), table(self.for_people()))
+        counts = {what: self.table[name].to_list() for name, what in FAULTS.items() if (self.table[name] > 0).any()}
+        names = self.table[self.id_col].to_list()
+        return stacked(names, counts or {"faults": [0] * len(names)}, "Faults of series", self.sentence(), axis="rows")
+
+    def picture(self) -> str:
+        """The same, small."""
+        from analytics.pictures import bars
+
+        faults = self.table.select(pl.sum_horizontal(*FAULTS)).to_series().to_list()
+        told = [
+            f"{words.amount(count)} of {words.amount(rows)}"
+            for count, rows in zip(faults, self.table["rows"], strict=True)
+        ]
+        return bars(self.table[self.id_col].to_list(), faults, told, self.sentence())
+
+    def report(self) -> tuple[str, Figure, pl.DataFrame]:
+        """What a report shows: a sentence, the chart, the table."""
+        return self.sentence(), self.plot(), self.for_people()
 
 
 def check(frame: Frame, *, id_col: str = "unique_id", time_col: str = "ds", target_col: str = "y") -> SeriesQuality:

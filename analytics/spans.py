@@ -49,6 +49,18 @@ class Span:
         """Start of the span of equal length that lies before this one."""
         return self.since - (self.until - self.since)
 
+    def history(self, days: float = 70) -> datetime:
+        """Start of what a report looks back on: the span before, and `days` at least, two whole months by default."""
+        return min(self.before(), self.until - timedelta(days=days))
+
+    def last_days(self, days: float = 1) -> datetime:
+        """Start of its last `days`."""
+        return self.until - timedelta(days=days)
+
+    def advice(self) -> list[str]:
+        """To start what collects, where nothing is on record."""
+        return [] if self.last else [f"Start what collects {self.source}: `gaugebook doctor` says what it lacks."]
+
     def sentence(self) -> str:
         """The span in words."""
         if not self.buckets:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from analytics.forecasting import Forecast
 
 WIDTH, HEIGHT, PAD = 720, 180, 6
-LINE, AHEAD, ALARM = "#7f7f7f", "#0072b2", "#d55e00"
+LINE, AHEAD, ALARM = "#767676", "#0072b2", "#d55e00"
 TAIL = 400  # points of the past that are drawn
 
 
@@ -25,17 +25,17 @@ def fan(forecast: Forecast) -> str:
     largest = forecast.totals().sort("total", descending=True)[forecast.id_col][0]
     ahead = forecast.to_polars().filter(pl.col(forecast.id_col) == largest)
     past = forecast.history.filter(pl.col(forecast.id_col) == largest)[forecast.target_col].tail(TAIL)
-    known = _numbers(past)
+    known = numbers(past)
     point = ahead["y_hat"].to_numpy()
     bounds = [
-        (_numbers(ahead[f"y_hat-lo-{level:g}"]), _numbers(ahead[f"y_hat-hi-{level:g}"]))
+        (numbers(ahead[f"y_hat-lo-{level:g}"]), numbers(ahead[f"y_hat-hi-{level:g}"]))
         for level in sorted(forecast.level, reverse=True)
     ]
     start = len(known)
-    scale = _Scale(start + len(point), [known, point, *(bound for pair in bounds for bound in pair)])
+    scale = Scale(start + len(point), [known, point, *(bound for pair in bounds for bound in pair)])
     shapes = [scale.band(low, high, start, AHEAD, 0.18) for low, high in bounds]
     shapes += [scale.line(known, 0, LINE), scale.line(point, start, AHEAD)]
-    return _picture(shapes, f"{largest}: {forecast.sentence()}", scale, forecast.unit)
+    return framed(shapes, f"{largest}: {forecast.sentence()}", scale, forecast.unit)
 
 
 def findings(anomalies: Anomalies) -> str:
@@ -43,15 +43,15 @@ def findings(anomalies: Anomalies) -> str:
     worst = anomalies.findings.sort("score", descending=True, nulls_last=True)[anomalies.id_col]
     name = worst[0] if len(worst) else anomalies.table[anomalies.id_col][0]
     rows = anomalies.table.filter(pl.col(anomalies.id_col) == name).tail(4 * TAIL)
-    y, expected = _numbers(rows[anomalies.target_col]), _numbers(rows["expected"])
-    scale = _Scale(len(y), [y, expected])
+    y, expected = numbers(rows[anomalies.target_col]), numbers(rows["expected"])
+    scale = Scale(len(y), [y, expected])
     shapes = [scale.line(expected, 0, AHEAD), scale.line(y, 0, LINE)]
     alarms = np.flatnonzero(rows["is_anomaly"].to_numpy() & np.isfinite(y))
     shapes += [scale.dot(int(at), y[at], ALARM) for at in alarms]
-    return _picture(shapes, f"{name}: {anomalies.sentence()}", scale, anomalies.unit)
+    return framed(shapes, f"{name}: {anomalies.sentence()}", scale, anomalies.unit)
 
 
-class _Scale:
+class Scale:
     """Where a point lies in the picture."""
 
     def __init__(self, points: int, values: list[Floats]) -> None:
@@ -84,17 +84,30 @@ class _Scale:
         return f'<circle cx="{x}" cy="{y}" r="3.2" fill="{colour}"/>'
 
 
-def _numbers(column: pl.Series) -> Floats:
+def numbers(column: pl.Series) -> Floats:
+    """A column as floats, NaN where a value is missing."""
     return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
-def _picture(shapes: list[str], alt: str, scale: _Scale, unit: str) -> str:
-    label = 'font-size="11" fill="#7f7f7f" font-family="system-ui,sans-serif"'
-    marks = (
-        f'<text x="{PAD}" y="12" {label}>{escape(words.amount(scale.high, unit))}</text>'
-        f'<text x="{PAD}" y="{HEIGHT - 1}" {label}>{escape(words.amount(scale.low, unit))}</text>'
-    )
+def framed(shapes: list[str], alt: str, scale: Scale, unit: str) -> str:
+    """The shapes with the largest and the smallest value at the left."""
+    marks = text(PAD, 12, words.amount(scale.high, unit)) + text(PAD, HEIGHT - 1, words.amount(scale.low, unit))
+    return drawing([*shapes, marks], alt, HEIGHT)
+
+
+def text(x: float, y: float, said: str, anchor: str = "start") -> str:
+    """A label.
+
+    >>> text(1, 2, "<b>")[:23], "&lt;b&gt;" in text(1, 2, "<b>")
+    ('<text x="1.0" y="2.0" f', True)
+    """
+    font = f'font-size="12" fill="{LINE}" font-family="system-ui,sans-serif"'
+    return f'<text x="{x:.1f}" y="{y:.1f}" {font} text-anchor="{anchor}">{escape(said)}</text>'
+
+
+def drawing(shapes: list[str], alt: str, height: float) -> str:
+    """A whole picture; `alt` stands for it where it is not seen."""
     return (
-        f'<svg role="img" viewBox="0 0 {WIDTH} {HEIGHT}" width="100%" style="max-width:{WIDTH}px" '
-        f'xmlns="http://www.w3.org/2000/svg"><title>{escape(alt)}</title>{"".join(shapes)}{marks}</svg>'
+        f'<svg role="img" viewBox="0 0 {WIDTH} {height:.0f}" width="100%" style="max-width:{WIDTH}px" '
+        f'xmlns="http://www.w3.org/2000/svg"><title>{escape(alt)}</title>{"".join(shapes)}</svg>'
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from analytics.explained import Shown
 from analytics.frames import Kind, native
 
 if TYPE_CHECKING:
@@ -20,8 +21,12 @@ class _Result(Protocol):
     def kind(self) -> Kind: ...
 
 
-class Tabled:
+class Tabled(Shown):
     """A result with its `table`, and the `kind` of frame that it was made of."""
+
+    def for_people(self: _Result) -> pl.DataFrame | None:
+        """The rows and columns that a report shows: all of them."""
+        return self.table
 
     def to_polars(self: _Result) -> pl.DataFrame:
         """`table` as polars."""

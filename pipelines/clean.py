@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from bs4 import BeautifulSoup, Tag
+
+from pipelines import numbers
 
 # An output's own style would fight the page's and could ask another host.
 _FORBIDDEN = [
@@ -46,14 +49,44 @@ def defuse(soup: BeautifulSoup) -> None:
         image.decompose()
 
 
-def dress_tables(soup: BeautifulSoup) -> None:
+@dataclass(frozen=True)
+class Table:
+    """A table of the page: where it stands, what it is called, and the file of its numbers with its content."""
+
+    place: Tag
+    title: str
+    file: str
+    csv: bytes
+
+
+def dress_tables(soup: BeautifulSoup) -> list[Table]:
     """Let each table scroll by itself, set columns of numbers flush right, drop the data types that polars prints."""
-    for table in soup.find_all("table"):
+    found = []
+    for nr, table in enumerate(soup.find_all("table"), 1):
         _undress_polars(table)
         table.attrs.pop("border", None)
         _head(soup, table)
         _align(table)
-        table.wrap(soup.new_tag("div", attrs={"class": "scroll", "tabindex": "0", "role": "group"}))
+        title = _title(table)
+        label = f"Table {nr}: {title}" if title else f"Table {nr}"
+        attributes = {"class": "scroll", "tabindex": "0", "role": "group", "aria-label": label}
+        place = table.wrap(soup.new_tag("div", attrs=attributes))
+        found.append(Table(place, title, numbers.name("table", nr, title), numbers.file(*numbers.of_table(table))))
+    return found
+
+
+def caption_images(soup: BeautifulSoup) -> None:
+    """Say of each picture that says nothing itself under which heading it stands."""
+    for image in soup.find_all("img"):
+        if not image.get("alt"):
+            heading = image.find_previous(["h1", "h2", "h3"])
+            image["alt"] = f"Picture: {heading.get_text(' ', strip=True)}" if heading else "Picture"
+
+
+def _title(table: Tag) -> str:
+    """What a table is called: its caption, or the heading that it stands under."""
+    said = table.find("caption") or table.find_previous(["h2", "h3"])
+    return said.get_text(" ", strip=True) if said else ""
 
 
 def _undress_polars(table: Tag) -> None:

@@ -83,6 +83,29 @@ def run(settings: Settings, steps: Steps, *, data: Path | None = None) -> Summar
     return summary
 
 
+def sampled(settings: Settings) -> Settings:
+    """The settings of the database that holds the sample data; it is made and migrated where it is not there."""
+    settings = settings.model_copy(update={"dsn": None, "dsn_read": None, "database": SIMULATED})
+    migrate(settings)
+    return settings
+
+
+def sample(settings: Settings, steps: Steps) -> Settings:
+    """Build the sample data anew, simulated rows in a database of their own; returns the settings that reach it.
+
+    Raises:
+        GaugebookError: a step failed.
+    """
+    settings = settings.model_copy(update={"dsn": None, "dsn_read": None, "database": SIMULATED})
+    with steps("start the embedded PostgreSQL"):
+        _drop(settings)
+        migrate(settings)
+    _simulate(settings, steps, Summary(settings))
+    with steps("bring the rollups up to date"):
+        refresh(settings)
+    return settings
+
+
 def _drop(settings: Settings) -> None:
     server = EmbeddedServer(settings.home)
     server.start()

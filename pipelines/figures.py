@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from html import unescape
 from typing import Any
 
+from pipelines import numbers, traces
+
 MIME = "application/vnd.plotly.v1+json"
 DEFAULT_HEIGHT = 380  # pixels
 _TAG = re.compile(r"</?(?:b|i|em|strong|sub|sup|span|a)\b[^>]*>", re.IGNORECASE)
@@ -25,6 +27,12 @@ class Figure:
     alt: str
     height: int
     spec: str
+    csv: bytes = b""
+
+    @property
+    def file(self) -> str:
+        """The name of the file of its numbers."""
+        return numbers.name("chart", self.number, self.title)
 
     @property
     def key(self) -> str:
@@ -44,13 +52,15 @@ def figure(number: int, bundle: Mapping[str, Any]) -> Figure:
     layout.pop("width", None)
     if title and "t" in (layout.get("margin") or {}):
         layout["margin"] = {side: size for side, size in layout["margin"].items() if side != "t"}
+    data = [_svg(trace) for trace in bundle.get("data") or []]
     return Figure(
         number=number,
         title=title,
         subtitle=plain((heading.get("subtitle") or {}).get("text")),
-        alt=str(alt or "") or title or f"Chart {number}",
+        alt=str(alt or "") or traces.sentence(title, data, layout),
         height=int(height) if height else DEFAULT_HEIGHT,
-        spec=json_in_script({"data": [_svg(trace) for trace in bundle.get("data") or []], "layout": layout}),
+        spec=json_in_script({"data": data, "layout": layout}),
+        csv=numbers.file(*traces.rows(data)),
     )
 
 

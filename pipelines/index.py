@@ -1,4 +1,4 @@
-"""The index of a folder of reports, written from the ledger: the last runs of each page, and which pages are stale."""
+"""The index of a folder of reports, made from the ledger: the last runs of each page, and which pages are stale."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from pathlib import Path
 
 from pipelines import ledger
 from pipelines.execute import RUN_LIMIT_S
+from pipelines.keep import forget
 from pipelines.ledger import Run
 from pipelines.lock import wait_for_turn
-from pipelines.pages import head, replace, usable, write_assets
+from pipelines.pages import files, head, replace, usable, write_assets
 from pipelines.parameters import Value
+from pipelines.prints import PDF
 from pipelines.render import environment
 from pipelines.schedule import following
 from store.connect import connect
@@ -24,24 +26,30 @@ GRACE = timedelta(hours=1)  # a slot that has been due for longer and is not mad
 
 
 def write_index(settings: Settings, folder: Path) -> Path:
-    """Write `index.html` of a folder of reports from the ledger: the last runs of each page, newest first.
+    """Write `index.html` of a folder of reports, and take away what the settings do not keep."""
+    folder = usable(folder)
+    index = folder / "index.html"
+    with connect(settings) as connection:  # whoever writes last has read last
+        wait_for_turn(connection, index)
+        forget(settings, folder)
+        page = index_page(settings, folder)
+        write_assets(folder / "assets")
+        replace(index, page.encode())
+    return index
+
+
+def index_page(settings: Settings, folder: Path) -> str:
+    """The index of a folder of reports as the ledger knows them: the last runs of each page, newest first.
 
     A run by hand that has said nothing for longer than a run may take is shown as interrupted; of those on a schedule
     the next tick finds out. A page whose next slot has been due for an hour is stale; the page of the index finds that
     out by itself, whether anything ticks or not.
     """
-    folder = usable(folder)
-    index = folder / "index.html"
-    with connect(settings) as connection:  # whoever writes last has read last
-        wait_for_turn(connection, index)
-        crons = ledger.crons(settings)
-        by_page = groupby(ledger.runs(settings, folder), key=lambda run: run.output)
-        now = datetime.now(UTC)
-        cards = [_card(Path(page), list(runs), crons, now) for page, runs in by_page]
-        page = environment().get_template("index.html.j2").render(cards=cards, now=now)
-        write_assets(folder / "assets")
-        replace(index, page.encode())
-    return index
+    crons = ledger.crons(settings)
+    by_page = groupby(ledger.runs(settings, folder), key=lambda run: run.output)
+    now = datetime.now(UTC)
+    cards = [_card(Path(page), list(runs), crons, now) for page, runs in by_page]
+    return environment().get_template("index.html.j2").render(cards=cards, now=now)
 
 
 def facts(parameters: Mapping[str, Value]) -> list[tuple[str, str]]:
@@ -76,6 +84,9 @@ def _card(page: Path, runs: Sequence[Run], crons: Mapping[str, str], now: dateti
         "summary": unescape(summary[1]) if summary else "",
         "page": page.name if start else None,
         "good": str(good.run_id) if good else "",
+        "pdf": _pdf(page.parent, good) if good else None,
+        "numbers": _numbers(page.parent, good) if good else [],
+        "undelivered": [_undelivered(one) for one in good.deliveries if one.get("outcome") == "failed"] if good else [],
         "good_at": good.started_at if good else None,
         "cron": cron,
         "stale_after": stale,
@@ -83,6 +94,22 @@ def _card(page: Path, runs: Sequence[Run], crons: Mapping[str, str], now: dateti
         "runs": [_line(page.parent, run) for run in runs],
         "facts": facts(runs[0].parameters),
     }
+
+
+def _pdf(folder: Path, run: Run) -> str | None:
+    path = f"{files(run)}/{PDF}"
+    return path if (folder / path).is_file() else None
+
+
+def _numbers(folder: Path, run: Run) -> list[tuple[str, str]]:
+    """The CSV files of a run, each as what it holds and its path."""
+    found = (folder / files(run)).glob("*.csv")
+    order = sorted(found, key=lambda path: (path.stem.split("-")[0], int(path.stem.split("-")[1])))
+    return [(path.stem.replace("-", " "), f"{files(run)}/{path.name}") for path in order]
+
+
+def _undelivered(delivery: Mapping[str, object]) -> str:
+    return f"{delivery.get('where')}: {delivery.get('error')}"
 
 
 def _line(folder: Path, run: Run) -> dict[str, object]:
@@ -98,4 +125,5 @@ def _line(folder: Path, run: Run) -> dict[str, object]:
         "error": run.error,
         "notebook": run.notebook if (folder / run.notebook).is_file() else None,
         "page": run.page if (folder / run.page).is_file() else None,
+        "pdf": _pdf(folder, run),
     }

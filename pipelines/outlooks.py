@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -15,26 +16,50 @@ if TYPE_CHECKING:
 
     from analytics import Outlook
 
+Span = tuple[datetime | None, datetime | None]
+
 SCOPE = ("team", "project", "model")
 STALE = timedelta(days=1)  # before the period began: what ended earlier tells nothing of it
 
 
-def outlooks(settings: Settings, budgets: Sequence[Standing]) -> Iterator[tuple[Standing, Outlook | None]]:
-    """An outlook of each budget, None where nothing that it counts is on record since its period began.
+def outlooks(
+    settings: Settings, budgets: Sequence[Standing], *, at: datetime | None = None, days: int | None = None
+) -> Iterator[tuple[Standing, Outlook | None, Span]]:
+    """An outlook of each budget and the span that it was made from, None where nothing that it counts is on record.
 
     What a budget counts is taken from the rollup of requests, not from its ledger, which knows only calls that went
     through it. A budget of an API key has no outlook: rollups know no keys.
+
+    Args:
+        settings: where the store is.
+        budgets: as they stand now.
+        at: as of which moment, UTC: the budget is told in the period that this is in, by what was on record then.
+            Default: now.
+        days: how far the past reaches back from there. Default: all of it.
     """
     from analytics import budget, load
 
-    spend = load.llm(settings, by=SCOPE)
-    for one in budgets:
+    end = at or datetime.now(UTC)
+    since = None if days is None else end - timedelta(days=days)
+    spend = load.llm(settings, by=SCOPE, since=since, until=at)
+    for each in budgets:
+        one = each if at is None else _standing(each, at)
         rows = _counted(spend, one)  # type: ignore[arg-type]  # it is polars, as asked
-        if one.key is not None or rows.is_empty() or rows["ds"].max() < one.starts_at - STALE:  # type: ignore[operator]
-            yield one, None
+        span: Span = (rows["ds"].min(), rows["ds"].max())  # type: ignore[assignment]  # datetimes, or null
+        if one.key is not None or span[1] is None or span[1] < one.starts_at - STALE:
+            yield one, None, span
             continue
         limit = float(one.limit_usd)
-        yield one, budget.outlook(rows, limit, since=one.starts_at, until=one.resets_at)
+        yield one, budget.outlook(rows, limit, since=one.starts_at, until=one.resets_at), span
+
+
+def _standing(one: Standing, at: datetime) -> Standing:
+    """The budget in the calendar day or month, in UTC, that a moment is in."""
+    day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    if one.period == "day":
+        return replace(one, starts_at=day, resets_at=day + timedelta(days=1))
+    month = day.replace(day=1)
+    return replace(one, starts_at=month, resets_at=(month + timedelta(days=32)).replace(day=1))
 
 
 def _counted(spend: pl.DataFrame, one: Standing) -> pl.DataFrame:

@@ -22,7 +22,11 @@ from store.settings import Settings
 HEAD = 4000  # characters of a page that hold its title, its description and its run
 _RUN = re.compile(r'<meta name="gaugebook-run" content="([0-9a-f-]{36})">')
 # What `render` writes into a page of `history/`, and what it is one folder above.
-_PLACES = (('src="../assets/', 'src="assets/'), ('<a href="../index.html">', '<a href="index.html">'))
+_PLACES = (
+    ('src="../assets/', 'src="assets/'),
+    ('<a href="../index.html">', '<a href="index.html">'),
+    (' href="../history/', ' href="history/'),
+)
 
 
 def put_in_place(settings: Settings, output: Path) -> Run | None:
@@ -70,6 +74,11 @@ def head(page: Path) -> str:
             return file.read(HEAD)
     except FileNotFoundError:
         return ""
+
+
+def files(run: Run) -> str:
+    """The folder of a run's other files, its numbers, pictures and PDF, relative to that of its page."""
+    return run.page.removesuffix(".html")
 
 
 def moved_up(text: str) -> str:

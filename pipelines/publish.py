@@ -1,7 +1,7 @@
 """Make reports: run, render, note in the ledger, put in place.
 
 A folder of reports holds `index.html`, one `PAGE.html` per report (its last good run), `assets/` for all of them and
-`history/` with the executed notebook of every run, good or not, and the page of every good one.
+`history/` with the executed notebook of every run, good or not, and the page of every good one with its numbers.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from pathlib import Path
 from uuid import uuid4
 
 from pipelines import ledger
+from pipelines.coverage import Coverage, coverage
 from pipelines.execute import CELL_LIMIT_S, RUN_LIMIT_S, Progress, Usage, execute
 from pipelines.index import facts
 from pipelines.ledger import Again, Run
 from pipelines.notebooks import find
-from pipelines.pages import put_in_place, replace, usable, write_assets
+from pipelines.pages import files, put_in_place, replace, usable, write_assets
 from pipelines.parameters import Value, check, declared
 from pipelines.render import Heading, render
 from pipelines.schedule import NAME
-from store.errors import GaugebookError, ParameterInvalid, ReportError
+from store.errors import GaugebookError, ParameterInvalid, ReportError, UnknownName
 from store.settings import Settings
 
 WORKERS = 2  # a report is one busy kernel
@@ -37,12 +38,13 @@ WORKERS = 2  # a report is one busy kernel
 
 @dataclass(frozen=True)
 class Made:
-    """A report that was made: its page, its executed notebook, and the seconds it took."""
+    """A report that was made: its page, its executed notebook, the seconds it took, and its run."""
 
     report: str
     html: Path
     notebook: Path
     seconds: float
+    run: Run
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ def carry_out(
     begun = time.monotonic()
     finish = partial(ledger.finished, settings, run, patience_s=patience_s)
     try:
-        ledger.patiently(lambda: ledger.note_data(settings, run), patience_s)
+        covered = ledger.patiently(lambda: _covered(settings, run, source), patience_s)
         execute(
             html.stem,
             source,
@@ -183,10 +185,23 @@ def carry_out(
         )
         seconds = time.monotonic() - begun
         heading = Heading(
-            run.report, title or "", run.started_at, seconds, facts(run.parameters), str(run.run_id), "../"
+            run.report,
+            title or "",
+            run.started_at,
+            seconds,
+            facts(run.parameters),
+            str(run.run_id),
+            "../",
+            slot=run.slot if run.job else None,
+            coverage=covered,
+            files=files(run),
         )
         write_assets(html.parent / "assets")
-        replace(html.parent / run.page, render(notebook, heading).encode())
+        page = render(notebook, heading)
+        for name, content in page.files.items():
+            (html.parent / files(run)).mkdir(exist_ok=True)
+            replace(html.parent / files(run) / name, content)
+        replace(html.parent / run.page, page.html.encode())
     except OSError as error:
         reason = f"{error.filename or html.parent}: {error.strerror or error}"
         finish(error=reason, duration_s=time.monotonic() - begun, peak_mb=usage.peak_mb, again=again())
@@ -199,7 +214,17 @@ def carry_out(
         reason = f"the ledger took this run for dead and has given its slot away; its page is {html.parent / run.page}"
         raise ReportError(run.report, reason)
     ledger.patiently(lambda: put_in_place(settings, html), patience_s)
-    return Made(run.report, html, notebook, seconds)
+    return Made(run.report, html, notebook, seconds, run)
+
+
+def _covered(settings: Settings, run: Run, source: Path) -> Coverage:
+    """What a run that begins covers, once the ledger has noted which hours the store holds."""
+    ledger.note_data(settings, run)
+    try:
+        noted = ledger.run_of(settings, str(run.run_id))
+    except UnknownName:  # its row is gone, which the end of the run will tell
+        return Coverage()
+    return coverage(settings, noted, source)
 
 
 def code_version(source: Path) -> str:

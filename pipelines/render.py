@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.coverage import Coverage
 from pipelines.figures import MIME, Figure, figure
 from pipelines.jupyter import quick_import
 from pipelines.notebooks import first_sentence
@@ -30,13 +31,24 @@ class Heading:
     facts: Sequence[tuple[str, str]] = field(default_factory=tuple)
     run_id: str = ""
     root: str = ""  # the way from the page to the folder of reports
+    slot: datetime | None = None  # that of a run on a schedule
+    coverage: Coverage = field(default_factory=Coverage)
+    files: str = ""  # the folder of the run's other files, within that of reports
 
 
-def render(notebook: Path, heading: Heading) -> str:
-    """The page of an executed notebook.
+@dataclass(frozen=True)
+class Page:
+    """The page of a run, and the CSV files that it links to, by name."""
 
-    Code, prompts, scripts and stderr are left out, every Plotly chart is in. The page takes its script and
-    Plotly from `assets/` beside it and asks no other host; a Content-Security-Policy holds it to that.
+    html: str
+    files: Mapping[str, bytes]
+
+
+def render(notebook: Path, heading: Heading) -> Page:
+    """The page of an executed notebook, and the numbers behind its charts and tables.
+
+    Prompts, scripts and stderr are left out, code is there and hidden, every Plotly chart is in. The page takes its
+    script and Plotly from `assets/` beside it and asks no other host; a Content-Security-Policy holds it to that.
     """
     with quick_import():
         import nbformat
@@ -46,14 +58,13 @@ def render(notebook: Path, heading: Heading) -> str:
 
     from markupsafe import Markup
 
-    from pipelines.clean import defuse, dress_tables
+    from pipelines.clean import caption_images, defuse, dress_tables
 
     read: Any = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
     figures = _take_figures(read)
     exporter = HTMLExporter(  # type: ignore[no-untyped-call]
         template_name="gaugebook",
         extra_template_basedirs=[str(TEMPLATES)],
-        exclude_input=True,
         exclude_input_prompt=True,
         exclude_output_prompt=True,
         exclude_anchor_links=True,
@@ -61,7 +72,8 @@ def render(notebook: Path, heading: Heading) -> str:
     )
     soup = BeautifulSoup(exporter.from_notebook_node(read)[0], "html.parser")
     defuse(soup)
-    dress_tables(soup)
+    tables = dress_tables(soup)
+    caption_images(soup)
     first = soup.find("h1")
     title = heading.title or (first.get_text() if first else heading.report)
     if first:
@@ -70,13 +82,18 @@ def render(notebook: Path, heading: Heading) -> str:
     chart_template = environment().get_template("chart.html.j2")
     for place in soup.select("[data-chart]"):
         chart = charts[str(place["data-chart"])]
-        place.replace_with(BeautifulSoup(chart_template.render(chart=chart), "html.parser"))
+        place.replace_with(BeautifulSoup(chart_template.render(chart=chart, heading=heading), "html.parser"))
+    table_template = environment().get_template("numbers.html.j2")
+    for table in tables:
+        link = table_template.render(file=table.file, title=table.title, heading=heading)
+        table.place.insert_after(BeautifulSoup(link, "html.parser"))
     sections = [(str(h2.get("id", "")), h2.get_text()) for h2 in soup.find_all("h2") if h2.get("id")]
-    paragraph = soup.find("p")
+    paragraph = soup.select_one("p:not(.csv)")
     summary = first_sentence(" ".join(paragraph.get_text().split())) if paragraph else ""
     page = environment().get_template("report.html.j2")
     body = Markup(str(soup))  # noqa: S704  # this is the HTML that was made fit above
-    return page.render(heading=heading, title=title, summary=summary, body=body, figures=figures, sections=sections)
+    html = page.render(heading=heading, title=title, summary=summary, body=body, figures=figures, sections=sections)
+    return Page(html, {chart.file: chart.csv for chart in figures} | {table.file: table.csv for table in tables})
 
 
 PRIORITY = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain"]

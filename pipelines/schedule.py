@@ -1,11 +1,11 @@
-"""The schedule: which reports are made when, read from `schedule.toml` and checked before anything runs."""
+"""The schedule: what is made and written back when, read from `schedule.toml` and checked before anything runs."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipelines import jobs as write_back
+from pipelines.delivery.wanted import KINDS, Delivery
 from pipelines.notebooks import find
 from pipelines.parameters import Parameter, Value, check, declared
 from store.errors import FileUnusable, GaugebookError
@@ -20,51 +22,28 @@ from store.errors import FileUnusable, GaugebookError
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 SLOT = re.compile(r"\{slot(?::([^{}]+))?\}")
 SAMPLE = datetime(2026, 1, 31, 12, tzinfo=UTC)  # any slot: parameters are checked with it
+GRACE = timedelta(hours=1)  # a slot that has been due for longer and is not made makes what there is stale
 DEFAULT = Path(__file__).with_name("schedule.toml")
 
 Name = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
+Kind = Literal["report", "write"]
+SetsFrom = Literal["teams", "projects", "providers", "models"]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Folder(_Strict):
-    """A copy of the page, with what it needs, in another folder."""
-
-    to: Literal["folder"]
-    path: str = Field(min_length=1)
-
-
-class Email(_Strict):
-    """A message to people."""
-
-    to: Literal["email"]
-    addresses: list[str] = Field(min_length=1)
-
-
-class Slack(_Strict):
-    """A message to a channel."""
-
-    to: Literal["slack"]
-    channel: str = Field(min_length=1)
-
-
-class Webhook(_Strict):
-    """A request to a service."""
-
-    to: Literal["webhook"]
-    url: str = Field(pattern=r"^https?://.")
-
-
-Delivery = Annotated[Folder | Email | Slack | Webhook, Field(discriminator="to")]
-
-
 class _Entry(_Strict):
     report: str | None = None
+    write: str | None = None
     cron: str
     parameters: dict[str, int | float | str | bool] = Field(default_factory=dict)
     sets: dict[Name, dict[str, int | float | str | bool]] = Field(default_factory=dict)
+    sets_from: SetsFrom | None = None
+    parallel: int | None = Field(None, ge=1, le=256)
+    engine: Literal["here", "dask"] = "here"
+    scheduler: str | None = Field(None, min_length=1)
     catch_up: Literal["latest", "all"] = "latest"
     retries: int = Field(2, ge=0, le=20)
     backoff_s: float = Field(60.0, ge=0, le=86400)
@@ -76,7 +55,11 @@ class _Entry(_Strict):
 
 @dataclass(frozen=True)
 class Job:
-    """One report with one set of parameters, on a schedule. Its name is that of its page."""
+    """One report with one set of parameters, or one write-back job, on a schedule.
+
+    `name` is that of its page, `entry` that of its table in the schedule. With `sets_from` it stands for as many jobs
+    as the store has teams, say: `pipelines.sets.expanded` makes them.
+    """
 
     name: str
     report: str
@@ -89,6 +72,12 @@ class Job:
     memory_mb: int | None = None
     deliver: tuple[Delivery, ...] = ()
     title: str | None = None
+    kind: Kind = "report"
+    entry: str = ""
+    sets_from: SetsFrom | None = None
+    parallel: int | None = None
+    engine: Literal["here", "dask"] = "here"
+    scheduler: str | None = None
 
     def given(self, slot: datetime) -> dict[str, object]:
         """The parameters for a slot.
@@ -170,6 +159,15 @@ def following(cron: str, after: datetime) -> datetime:
     return next(CronSim(cron, after.astimezone(UTC)))
 
 
+def stale_after(cron: str, good: datetime) -> datetime:
+    """When what was made for the slot `good` becomes stale: its next slot has then been due for an hour.
+
+    >>> stale_after("0 6 * * *", datetime(2026, 5, 1, 6, tzinfo=UTC)).isoformat()
+    '2026-05-02T07:00:00+00:00'
+    """
+    return following(cron, good) + GRACE
+
+
 def _jobs(name: str, table: object, notebooks: Path | None) -> list[Job]:
     if not NAME.fullmatch(name) or name == "index":
         raise ValueError("cannot name a page; use a-z, 0-9, _ and -, and not index")
@@ -178,21 +176,35 @@ def _jobs(name: str, table: object, notebooks: Path | None) -> list[Job]:
     except ValidationError as error:
         raise ValueError(_reason(error)) from None
     _check_cron(entry.cron)
-    report = entry.report or name
-    known = declared(find(report, notebooks))
+    _check_together(entry)
+    report = entry.write or entry.report or name
+    known = write_back.declared(report) if entry.write else declared(find(report, notebooks))
     sets = entry.sets or {"": {}}
-    made = [_job(f"{name}-{which}" if which else name, report, entry, more) for which, more in sets.items()]
+    made = [_job(f"{name}-{which}" if which else name, name, entry, more) for which, more in sets.items()]
     for job in made:
-        _checked(known, job, SAMPLE)
+        named = {entry.sets_from.removesuffix("s"): ""} if entry.sets_from else {}
+        _checked(known, replace(job, parameters={**job.parameters, **named}), SAMPLE)
     return made
 
 
-def _job(name: str, report: str, entry: _Entry, more: Mapping[str, object]) -> Job:
+def _check_together(entry: _Entry) -> None:
+    """Refuse keys that exclude each other."""
+    if entry.write and entry.report:
+        raise ValueError("write: stands in place of report; name one of them")
+    if entry.write and entry.deliver:
+        raise ValueError("deliver: a job that writes into the store has no page that could be delivered")
+    if entry.sets and entry.sets_from:
+        raise ValueError("sets_from: stands in place of sets; name one of them")
+    if entry.scheduler and entry.engine != "dask":
+        raise ValueError('scheduler: is the address of a cluster, and goes with engine = "dask"')
+
+
+def _job(name: str, table: str, entry: _Entry, more: Mapping[str, object]) -> Job:
     if not NAME.fullmatch(name):
         raise ValueError(f"{name!r} is too long for the name of a page")
     return Job(
         name=name,
-        report=report,
+        report=entry.write or entry.report or table,
         cron=entry.cron,
         parameters={**entry.parameters, **more},
         catch_up=entry.catch_up,
@@ -202,6 +214,12 @@ def _job(name: str, report: str, entry: _Entry, more: Mapping[str, object]) -> J
         memory_mb=entry.memory_mb,
         deliver=tuple(entry.deliver),
         title=entry.title,
+        kind="write" if entry.write else "report",
+        entry=table,
+        sets_from=entry.sets_from,
+        parallel=entry.parallel,
+        engine=entry.engine,
+        scheduler=entry.scheduler,
     )
 
 
@@ -228,10 +246,15 @@ def _filled(text: str, slot: datetime) -> str:
 def _reason(error: ValidationError) -> str:
     """The first fault, in words: which key, and what was expected."""
     first = error.errors()[0]
-    place = [str(part) for part in first["loc"] if part not in ("folder", "email", "slack", "webhook")]
+    place = [str(part) for nr, part in enumerate(first["loc"]) if nr != 2 or first["loc"][0] != "deliver"]
+    place = [part for part in place if part not in KINDS]
     key = ".".join(place) or "the entry"
+    if first["type"] == "secret" or isinstance(first["input"], dict):  # what may hold a secret is not repeated
+        return f"{key}: {first['msg'].removeprefix('Value error, ')}"
     if first["type"] == "extra_forbidden":
         close = get_close_matches(place[-1], _Entry.model_fields, n=1)
+        if place[0] == "deliver":
+            return f"{key}: does not exist"
         return f"{key}: does not exist; " + (
             f"did you mean {close[0]!r}?" if close else f"there are {', '.join(_Entry.model_fields)}"
         )

@@ -16,31 +16,32 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
-from psycopg.rows import class_row
 
 from pipelines import deliver, ledger, pages
+from pipelines.attempt import PATIENCE_S, Task, carry, declared, source_of
+from pipelines.cluster import Clusters
+from pipelines.due import page_of, states
 from pipelines.execute import Progress
 from pipelines.index import write_index
-from pipelines.ledger import Again, Run
+from pipelines.ledger import Run
 from pipelines.lock import holds, job_lock
-from pipelines.notebooks import find
-from pipelines.parameters import Value, check, declared
-from pipelines.publish import carry_out, code_version
+from pipelines.parameters import Value, check
+from pipelines.publish import code_version
 from pipelines.schedule import Job
+from pipelines.sets import expanded
 from pipelines.slots import Plan, State, plan
 from store.connect import connect
 from store.errors import GaugebookError
 from store.settings import Settings
 
-WORKERS = 2  # a report is one busy kernel
 EVERY_S = 60.0
+SETS_S = 600.0  # between two looks at which sets the store has
 MOST_INTERRUPTED = 10  # of one slot: a report that takes its host down with it is not tried for ever
-PATIENCE_S = 120.0  # how long the end of a run waits for a database that is away
 
 Told = Callable[[str], None]
 
@@ -61,9 +62,10 @@ class Ticker:
 
     Args:
         settings: the database and, unless `output` says otherwise, the folder of reports.
-        jobs: the schedule.
+        jobs: the schedule; those that take their sets from the store become many at the first tick.
         output: the folder of reports.
-        workers: jobs that run at the same time.
+        parallel: jobs that run at the same time, by default the `parallel` setting; those of an entry with a number
+            of its own run beside them.
         now: the time to go by, UTC; default: the database's clock.
         notebooks: the folder that holds `reports/`, by default the project's.
         progress: called as `progress(page, cells done, cells in all)` after each cell.
@@ -76,20 +78,24 @@ class Ticker:
         jobs: Sequence[Job],
         *,
         output: Path | None = None,
-        workers: int = WORKERS,
+        parallel: int | None = None,
         now: datetime | None = None,
         notebooks: Path | None = None,
         progress: Progress | None = None,
         told: Told = lambda _line: None,
     ) -> None:
         self._settings = settings
-        self._jobs = {job.name: job for job in jobs}
+        self._schedule = tuple(jobs)
+        self._jobs: dict[str, Job] = {}
+        self._sets_until = 0.0
         self._folder = pages.usable(output or settings.reports)
         self._now = now
         self._notebooks = notebooks
         self._progress = progress
         self._told = told
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="tick")
+        self._parallel = parallel or settings.parallel
+        self._lanes: dict[str, ThreadPoolExecutor] = {}
+        self._clusters = Clusters()
         self._working: dict[str, Future[list[Ended]]] = {}
         self._stopping = threading.Event()
         self._kernels: set[int] = set()
@@ -107,7 +113,9 @@ class Ticker:
         except BaseException:
             self.stop()
             raise
-        self._pool.shutdown()
+        for lane in self._lanes.values():
+            lane.shutdown()
+        self._clusters.close()
         return [ended for future in started for ended in future.result()]
 
     def forever(self, ended: Callable[[Ended], None], *, every_s: float = EVERY_S) -> None:
@@ -129,15 +137,16 @@ class Ticker:
         """Start what is due and does not run here already; put pages in place that are not."""
         started = []
         with connect(self._settings, autocommit=True) as connection:
-            states = self._look(connection, tuple(self._jobs.values()))
-        for state in states:
+            self._know_sets(connection)
+            found = self._look(connection, tuple(self._jobs.values()))
+        for state in found:
             job = self._jobs[state.job]
             working = self._working.get(job.name)
             if working is not None and not working.done():
                 continue
             due = plan(job, state)
             if due.make or state.running or state.waiting:
-                self._working[job.name] = self._pool.submit(self._work, job)
+                self._working[job.name] = self._lane(job).submit(self._work, job)
                 started.append(self._working[job.name])
             elif state.good is not None and self._behind(job, state):
                 self._show(job)
@@ -146,7 +155,8 @@ class Ticker:
     def stop(self) -> None:
         """End what runs: it is noted as interrupted, and the next tick tries it again."""
         self._stopping.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for lane in self._lanes.values():
+            lane.shutdown(wait=False, cancel_futures=True)
         # A thread that waits for a kernel cannot be stopped otherwise. One that is just starting its kernel gets there
         # in a moment.
         while any(not future.done() for future in self._working.values()):
@@ -154,6 +164,24 @@ class Ticker:
                 with suppress(ProcessLookupError):
                     os.kill(kernel, signal.SIGKILL)
             time.sleep(0.1)
+        self._clusters.close()
+
+    def jobs(self) -> list[Job]:
+        """The jobs that it knows of, with the sets that the store has."""
+        return list(self._jobs.values())
+
+    def _lane(self, job: Job) -> ThreadPoolExecutor:
+        """The threads that a job waits for."""
+        name = job.entry if job.parallel else ""
+        if name not in self._lanes:
+            self._lanes[name] = ThreadPoolExecutor(job.parallel or self._parallel, thread_name_prefix="tick")
+        return self._lanes[name]
+
+    def _know_sets(self, connection: psycopg.Connection) -> None:
+        """Make jobs of the entries that take their sets from the store, now and again."""
+        if time.monotonic() >= self._sets_until:
+            self._jobs = {job.name: job for job in expanded(connection, self._schedule)}
+            self._sets_until = time.monotonic() + SETS_S
 
     def _begun(self, ended: Callable[[Ended], None]) -> None:
         for future in self.begin():
@@ -171,18 +199,13 @@ class Ticker:
 
     def _look(self, connection: psycopg.Connection, jobs: Sequence[Job]) -> list[State]:
         """Where jobs stand; those that nobody has seen yet begin now."""
-        names = {
-            "jobs": [job.name for job in jobs],
-            "crons": [job.cron for job in jobs],
-            "outputs": [str(self._output(job)) for job in jobs],
-        }
-        states = ledger.execute(connection, "report_jobs", {**names, "now": self._now}, class_row(State)).fetchall()
-        new = [state for state in states if state.since is None]
+        found = states(connection, jobs, self._folder, self._now)
+        new = [state for state in found if state.since is None]
         if new:
             crons = {job.name: job.cron for job in jobs}
             seen = {"jobs": [state.job for state in new], "crons": [crons[state.job] for state in new]}
             ledger.execute(connection, "report_job_seen", {**seen, "now": new[0].now})
-        return states
+        return found
 
     def _work(self, job: Job) -> list[Ended]:
         """Make the slots of a job that are due, if nobody else does."""
@@ -204,26 +227,17 @@ class Ticker:
                 if ended is None:
                     break
                 made.append(ended)
-        self._show(job)
+        if job.kind == "report":
+            self._show(job)
         return made
 
     def _make(self, connection: psycopg.Connection, job: Job, state: State, due: Plan) -> Ended | None:
         """Make the first slot that is due; None where another was faster."""
         slot = due.make[0]
         begun = time.monotonic()
-
-        def moment() -> datetime:
-            return state.now + timedelta(seconds=time.monotonic() - begun)
-
-        def again() -> Again:
-            if self._stopping.is_set():
-                return Again(interrupted=True, retry_at=moment())
-            return Again(retry_at=moment() + job.backoff(failed + 1) if failed < job.retries else None)
-
         wrong: GaugebookError | None = None
         values: dict[str, Value] = {}
-        source = find(job.report, self._notebooks)
-        known = declared(source)
+        known = declared(job.kind, job.report, self._notebooks)
         try:
             values = check(known, job.given(slot))
         except GaugebookError as error:  # the notebook is another one than when the schedule was read
@@ -241,16 +255,27 @@ class Ticker:
                     finished_at=None,
                     outcome="running",
                     error=None,
-                    output=str(self._output(job)),
+                    output=page_of(job, self._folder),
                     job=job.name,
                     attempt=attempt,
                     host=socket.gethostname(),
-                    code_version=code_version(source),
+                    code_version=code_version(source_of(job.kind, job.report, self._notebooks)),
                 )
                 ledger.begin(connection, run)
         except psycopg.errors.UniqueViolation:
             return None
-        error_text = self._carried_out(job, run, source, values, again, wrong)
+        task = Task(
+            kind=job.kind,
+            values=values,
+            now=state.now,
+            backoff=job.backoff(failed + 1) if failed < job.retries else None,
+            limit_s=job.limit_s,
+            memory_mb=job.memory_mb,
+            title=job.title,
+            deliveries=deliver.wanted(job.deliver),
+            notebooks=self._notebooks,
+        )
+        error_text = self._carried_out(job, run, task, wrong)
         seconds = time.monotonic() - begun
         if error_text is None:
             return Ended(job.name, slot, "ok", seconds)
@@ -262,58 +287,43 @@ class Ticker:
         """The number of this attempt at a slot and how many failed before; notes the slots that it stands in for."""
         if job.catch_up == "latest" and slot not in state.retries:
             skipped = {"report": job.report, "slots": list(due.skip), "until": slot, "now": state.now}
-            ledger.execute(connection, "report_skipped", {**skipped, "job": job.name, "output": str(self._output(job))})
+            ledger.execute(
+                connection, "report_skipped", {**skipped, "job": job.name, "output": page_of(job, self._folder)}
+            )
         this = {"job": job.name, "slot": slot}
         ledger.execute(connection, "report_retried", this)
         found = ledger.execute(connection, "report_attempt", this).fetchone()
         assert found is not None
         return int(found[0]), int(found[1])
 
-    def _carried_out(
-        self,
-        job: Job,
-        run: Run,
-        source: Path,
-        values: Mapping[str, Value],
-        again: Callable[[], Again],
-        wrong: GaugebookError | None,
-    ) -> str | None:
+    def _carried_out(self, job: Job, run: Run, task: Task, wrong: GaugebookError | None) -> str | None:
         """What went wrong with a run, noted in the ledger; None if nothing did."""
-        if wrong is not None:
-            ledger.finished(self._settings, run, error=str(wrong), again=again(), patience_s=PATIENCE_S)
-            return str(wrong)
         try:
-            carry_out(
-                self._settings,
-                run,
-                source,
-                values,
-                title=job.title,
-                progress=self._progress,
-                cell_limit_s=job.limit_s,
-                run_limit_s=job.limit_s,
-                memory_mb=job.memory_mb,
-                kernels=self._kernels,
-                deliveries=deliver.wanted(job.deliver),
-                again=again,
-                patience_s=PATIENCE_S,
-            )
+            if wrong is not None:
+                retry = ledger.Again(retry_at=None if task.backoff is None else task.now + task.backoff)
+                ledger.finished(self._settings, run, error=str(wrong), again=retry, patience_s=PATIENCE_S)
+                raise wrong
+            stopped = self._stopping.is_set
+            if job.engine == "dask":
+                self._clusters.carry(self._settings, run, task, self._scheduler(job), stopped=stopped)
+            else:
+                carry(self._settings, run, task, progress=self._progress, kernels=self._kernels, stopped=stopped)
         except GaugebookError as error:
             return str(error)
         return None
 
-    def _output(self, job: Job) -> Path:
-        return self._folder / f"{job.name}.html"
+    def _scheduler(self, job: Job) -> str:
+        return job.scheduler or self._settings.dask_scheduler or ""
 
     def _behind(self, job: Job, state: State) -> bool:
         """Whether a tick of this host was killed between the ledger and the page, or the page and the index."""
         assert state.good is not None
         if not pages.lists(self._folder, str(state.good)):
             return True
-        return pages.shown(self._output(job)) != str(state.good) and pages.kept(self._folder, state.good)
+        return pages.shown(Path(page_of(job, self._folder))) != str(state.good) and pages.kept(self._folder, state.good)
 
     def _show(self, job: Job) -> None:
-        pages.put_in_place(self._settings, self._output(job))
+        pages.put_in_place(self._settings, Path(page_of(job, self._folder)))
         write_index(self._settings, self._folder)
 
     def _deliver(self, connection: psycopg.Connection, run_id: str) -> None:

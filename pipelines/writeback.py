@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LEVELS = (80, 95)
 BOUNDS = tuple(f"{side}_{level}" for level in LEVELS for side in ("lo", "hi"))
 FORECASTS = (
-    *("run_id", "made_at", "target", "unique_id", "ds", "y_hat"),
+    *("run_id", "made_at", "target", "source", "by", "unique_id", "ds", "y_hat"),
     *BOUNDS,
     *("engine", "trained_from", "trained_until"),
 )
@@ -28,13 +28,24 @@ FINDING = ("unique_id", "ds", "until", "y", "expected", "score", "lo", "hi", "se
 ANOMALIES = ("run_id", "made_at", "target", *FINDING)
 
 
-def save_forecast(settings: Settings, forecast: Forecast, target: str, *, run_id: UUID | None = None) -> Written:
+def save_forecast(
+    settings: Settings,
+    forecast: Forecast,
+    target: str,
+    *,
+    source: str | None = None,
+    by: Sequence[str] | None = None,
+    run_id: UUID | None = None,
+) -> Written:
     """Write a forecast to analytics.forecasts, one row per series and step; bounds of levels but 80 and 95 stay out.
 
     Args:
         settings: where the store is.
         forecast: what `analytics.forecast` made of a frame with times.
         target: what was forecast, with its unit, such as "hourly cost_usd".
+        source: llm_requests, llm_usage or rabbitmq_queues, where it comes from the store: with `by` the query
+            `forecast_outcomes` finds what came.
+        by: the dimensions that its series are named after.
         run_id: key of the run; writing the same run again adds nothing. Default: a new one.
 
     Raises:
@@ -45,7 +56,7 @@ def save_forecast(settings: Settings, forecast: Forecast, target: str, *, run_id
     ahead = _timed(forecast.to_polars().rename(names))
     history = _timed(forecast.history.rename(names))
     spans = {row[0]: row[1:] for row in _spans(history).iter_rows()}
-    head = (run_id or uuid4(), datetime.now(UTC), target)
+    head = (run_id or uuid4(), datetime.now(UTC), target, source, None if by is None else list(by))
     columns = ["unique_id", "ds", "y_hat", *(f"y_hat-{bound.replace('_', '-')}" for bound in BOUNDS)]
     present = [name for name in columns if name in ahead.columns]
     rows = (

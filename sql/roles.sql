@@ -58,7 +58,8 @@ GRANT SELECT ON
     metrics.rabbitmq_queues, metrics.rabbitmq_nodes, metrics.rabbitmq_overview, metrics.rabbitmq_queues_hourly, metrics.rabbitmq_queues_daily,
     metrics.rabbitmq_queues_hourly_stored, metrics.rabbitmq_queues_daily_stored, metrics.rabbitmq_metrics_hourly, metrics.rabbitmq_metrics_daily,
     metrics.team_grants, metrics.policies, metrics.policy_status,
-    analytics.forecasts, analytics.anomalies, analytics.scorer_states, analytics.anomaly_verdicts, analytics.report_run, analytics.report_job, audit.schema_migrations
+    analytics.forecasts, analytics.forecast_totals, analytics.anomalies, analytics.change_points, analytics.budget_outlooks, analytics.queue_outlooks,
+    analytics.scorer_states, analytics.anomaly_verdicts, analytics.report_run, analytics.report_job, audit.schema_migrations
 TO gaugebook_reader;
 -- Of budgets everything but the address of the webhook, which may hold a secret.
 GRANT SELECT (budget_id, name, team, project, model, key, period, limit_usd, soft_limits, enabled, created_at, changed_at, changed_by, removed_at)

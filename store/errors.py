@@ -4,6 +4,7 @@ GaugebookError
 ├── InputError                what was given cannot be used
 │   ├── ColumnMissing         a frame or a file lacks a column
 │   ├── NoRows                nothing to work on
+│   │   └── NoneYet           nothing of a kind that somebody has to make first
 │   ├── TooShort              there are rows, and too few of them
 │   ├── UnknownName           a name that is not one of those there are
 │   ├── FileUnusable          a file cannot be read as what it should be
@@ -13,6 +14,7 @@ GaugebookError
 ├── StoreError                the database said no
 │   ├── Unreachable           it did not answer, or refused the credentials
 │   │   └── Untrusted         TLS failed: it is not who it should be, or one of the two wants no plain connection
+│   ├── SqlRefused            it cannot make sense of a statement, or not carry it out
 │   ├── EmbeddedServerError   the embedded server cannot be installed, started or stopped
 │   ├── BackupError           a backup cannot be taken, used or trusted
 │   └── MigrationError        the schema cannot be brought up to date
@@ -22,7 +24,11 @@ GaugebookError
 │   └── SpoolFull             there is no room for them
 ├── SourceError               a system that is collected from did not answer as it should
 │   └── QueryRefused          it cannot make sense of a query, or not carry it out
+├── WriteBackError            a job of the schedule could not write what it found
 └── ReportError               a report could not be made
+    ├── PrintError            its PDF or the pictures of its charts could not be made
+    └── DeliveryError         it could not be brought to where it is to go
+        └── DeliveryRefused   and trying again is of no use
 """
 
 from __future__ import annotations
@@ -63,6 +69,18 @@ class NoRows(InputError):
 
     def __str__(self) -> str:
         return f"{self.what} has no rows. Is the collector running? `gaugebook doctor` shows the last sample of each."
+
+
+class NoneYet(NoRows):
+    """Nothing of a kind is on record yet. `what` names it, `advice` says how it comes about."""
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(what)
+        self.args = (what, advice)
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.what[:1].upper()}{self.what[1:]} yet: {self.advice}"
 
 
 class TooShort(InputError):
@@ -154,6 +172,17 @@ class Untrusted(Unreachable):
     def __str__(self) -> str:
         advice = "The DSN needs sslmode=verify-full, sslrootcert=FILE of its CA, and a host that its certificate names."
         return f"no trusted connection to the database at {self.where}: {self.reason}. {advice}"
+
+
+class SqlRefused(StoreError):
+    """The database refuses a statement. `reason`, and `shown`: the statement with the place of the fault, or empty."""
+
+    def __init__(self, reason: str, shown: str = "") -> None:
+        super().__init__(reason, shown)
+        self.reason, self.shown = reason, shown
+
+    def __str__(self) -> str:
+        return f"{self.reason}\n{self.shown}" if self.shown else self.reason
 
 
 class EmbeddedServerError(StoreError):
@@ -253,6 +282,17 @@ class QueryRefused(SourceError):
         return f"{self.where} refuses the query: {self.reason}\n{self.shown}"
 
 
+class WriteBackError(GaugebookError):
+    """A write-back job could not be done. `job` and `reason`."""
+
+    def __init__(self, job: str, reason: str) -> None:
+        super().__init__(job, reason)
+        self.job, self.reason = job, reason
+
+    def __str__(self) -> str:
+        return f"write-back job {self.job!r}: {self.reason}"
+
+
 class ReportError(GaugebookError):
     """A report could not be made. `report` and `reason`."""
 
@@ -262,6 +302,32 @@ class ReportError(GaugebookError):
 
     def __str__(self) -> str:
         return f"report {self.report!r}: {self.reason}"
+
+
+class PrintError(ReportError):
+    """The PDF of a report or the pictures of its charts could not be made. `reason` says why and what to do."""
+
+    def __init__(self, reason: str) -> None:
+        ReportError.__init__(self, "", reason)
+        self.args = (reason,)
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class DeliveryError(ReportError):
+    """A report could not be brought to where it is to go. `reason` says why."""
+
+    def __init__(self, reason: str) -> None:
+        ReportError.__init__(self, "", reason)
+        self.args = (reason,)
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class DeliveryRefused(DeliveryError):
+    """It never will be: trying again is of no use."""
 
 
 def _hint(name: str, known: tuple[str, ...]) -> str:

@@ -13,7 +13,7 @@ from store.errors import ParameterInvalid, UnknownName
 from store.files import sql_folder
 
 # A parameter, or something that may hold a colon and is not one: a comment, a string, a quoted name, a cast.
-TOKEN = re.compile(r"""--[^\n]*|'(?:[^']|'')*'|"[^"]*"|::|:([a-z_][a-z0-9_]*)""")
+TOKEN = re.compile(r"""--[^\n]*|/\*(?s:.*?)\*/|'(?:[^']|'')*'|"[^"]*"|::|:([a-z_][a-z0-9_]*)|\$(\w*)\$(?s:.*?)\$\2\$""")
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,11 @@ class Query:
                 raise ParameterInvalid(name, f"query {self.name!r} needs it")
 
 
+def names() -> list[str]:
+    """The names of all queries, sorted."""
+    return sorted(path.stem for path in (sql_folder() / "queries").glob("*.sql"))
+
+
 @lru_cache
 def named(name: str) -> Query:
     """The query `sql/queries/<name>.sql`.
@@ -67,5 +72,5 @@ def named(name: str) -> Query:
     folder = sql_folder() / "queries"
     path = folder / f"{name}.sql"
     if path.parent != folder or not path.is_file():
-        raise UnknownName("query", name, sorted(path.stem for path in folder.glob("*.sql")))
+        raise UnknownName("query", name, names())
     return Query(name, path.read_text(encoding="utf-8").strip().removesuffix(";"))

@@ -51,6 +51,15 @@ class Settings(BaseSettings):
     )
     home: Path = Field(default_factory=default_home, description="folder of the embedded server")
     reports: Path = Field(Path("reports"), description="folder that reports are written to")
+    schedule: Path | None = Field(None, description="schedule (TOML) of `gaugebook tick`; none: the one shipped")
+    parallel: int = Field(2, ge=1, le=256, description="jobs of the schedule that a tick makes at the same time")
+    dask_scheduler: str | None = Field(
+        None, description="address of a Dask cluster for jobs of the schedule with engine = dask"
+    )
+    keep_report_runs: int | None = Field(
+        None, ge=1, description="runs of each report whose pages, notebooks and numbers are kept; none: all"
+    )
+    keep_report_days: int | None = Field(None, ge=1, description="days that they are kept; none: for ever")
     data: Path | None = Field(None, description="folder of real traces for `gaugebook demo --data` and the tests")
     connect_timeout_s: int = Field(10, ge=1, le=600, description="seconds to wait for the database")
     rabbitmq_url: str = Field(

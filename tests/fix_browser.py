@@ -7,12 +7,15 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.servers import need
@@ -59,6 +62,10 @@ class Browser:
 
     def visit(self, page: Path, *, scheme: str = "light", width: int = 1280, height: int = 900) -> Visit:
         """Open a file at this width in CSS pixels, wait until its charts are drawn, and say what happened."""
+        return self.open(page.as_uri(), scheme=scheme, width=width, height=height)
+
+    def open(self, url: str, *, scheme: str = "light", width: int = 1280, height: int = 900) -> Visit:
+        """The same with an address."""
         driver = self.driver
         driver.get("about:blank")
         driver.get_log("performance")
@@ -68,7 +75,7 @@ class Browser:
         )
         phone = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
-        driver.get(page.as_uri())
+        driver.get(url)
         wait = WebDriverWait(driver, DRAWN_WITHIN_S, poll_frequency=0.1)
         wait.until(
             lambda _: self(
@@ -98,6 +105,26 @@ class Browser:
         """Run JavaScript in the page that is open and return its result."""
         return self.driver.execute_script(script)
 
+    def press_enter(self) -> None:
+        """Press the Enter key on what has the focus."""
+        self.driver.switch_to.active_element.send_keys(Keys.ENTER)
+
+    def serious(self) -> list[str]:
+        """The accessibility faults of the page that axe-core calls serious or critical, each with where it is."""
+        self.driver.execute_cdp_cmd("Runtime.evaluate", {"expression": _axe()})
+        found = self.driver.execute_async_script(
+            "const done = arguments[arguments.length - 1];"
+            "axe.run(document, {resultTypes: ['violations']}).then(done, error => done({error: String(error)}))"
+        )
+        assert "error" not in found, found
+        assert len(found["passes"]) > 10  # it has looked
+        return [
+            f"{fault['id']}: {node['html'][:120]} {node.get('failureSummary')}"
+            for fault in found["violations"]
+            for node in fault["nodes"]
+            if fault["impact"] in ("serious", "critical")
+        ]
+
     def picture(self, file: Path) -> None:
         """Save the whole page, however long, as a PNG."""
         size = self.driver.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]
@@ -125,6 +152,15 @@ def chromium(profile: Path) -> Iterator[Browser]:
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with chromium(tmp_path_factory.mktemp("chromium")) as started:
         yield started
+
+
+@cache
+def _axe() -> str:
+    """axe-core, the program; the package wraps it for a driver of its own, which is not asked for."""
+    found = find_spec("axe_core_python")
+    assert found is not None
+    assert found.submodule_search_locations
+    return (Path(found.submodule_search_locations[0]) / "axe.min.js").read_text(encoding="utf-8")
 
 
 def _account(visit: Visit, message: dict[str, Any]) -> None:

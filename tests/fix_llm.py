@@ -52,11 +52,11 @@ def metered(tap: llm.Tap, store: Settings) -> Rows:
 
 
 @pytest.fixture(scope="session")
-def shared_store(embedded_server: EmbeddedServer, migrated_template: str) -> Iterator[Settings]:
+def shared_store(embedded_server: EmbeddedServer, embedded_template: str) -> Iterator[Settings]:
     """A database for tests that write into it and do not read it: making a fresh one takes longer than most of them."""
     from tests.fix_postgres import fresh_database  # a plugin: pytest wants to import it itself
 
-    with fresh_database(embedded_server.conninfo(), template=migrated_template) as dsn:
+    with fresh_database(embedded_server.conninfo(), template=embedded_template) as dsn:
         yield load(dsn=dsn)
 
 

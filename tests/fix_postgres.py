@@ -51,8 +51,11 @@ def fresh_database(administration: str, *, template: str | None = None) -> Itera
     """The DSN of an empty database on the server that `administration` reaches; dropped afterwards."""
     name = f"gaugebook_test_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(administration, autocommit=True) as connection:
-        origin = sql.SQL("TEMPLATE {}").format(sql.Identifier(template)) if template else sql.SQL("")
-        connection.execute(sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), origin))
+        # Files as they are: through the log, which is the default, every page of the template is written twice.
+        origin = sql.Identifier(template or "template1")
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(name), origin)
+        )
         try:
             yield make_conninfo(administration, dbname=name)
         finally:
@@ -60,12 +63,22 @@ def fresh_database(administration: str, *, template: str | None = None) -> Itera
 
 
 @pytest.fixture(scope="session")
-def migrated_template(embedded_server: EmbeddedServer) -> str:
+def embedded_template(embedded_server: EmbeddedServer) -> str:
     """A database on the embedded server that is migrated once and copied for every test."""
+    return _template(embedded_server)
+
+
+@pytest.fixture(scope="session")
+def debian_template(debian_server: EmbeddedServer) -> str:
+    """The same on Debian's server."""
+    return _template(debian_server)
+
+
+def _template(server: EmbeddedServer) -> str:
     name = "gaugebook_template"
-    with psycopg.connect(embedded_server.conninfo(), autocommit=True) as connection:
+    with psycopg.connect(server.conninfo(), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    migrate(load(dsn=embedded_server.conninfo(name)))
+    migrate(load(dsn=server.conninfo(name)))
     return name
 
 
@@ -79,14 +92,14 @@ def empty_database(embedded_server: EmbeddedServer) -> Iterator[Settings]:
 @contextmanager
 def migrated(request: pytest.FixtureRequest, back_end: str) -> Iterator[Settings]:
     """Settings of a fresh, migrated database on one back end; servers are started when they are first asked for."""
-    if back_end == "embedded":
-        administration = request.getfixturevalue("embedded_server").conninfo()
-        with fresh_database(administration, template=request.getfixturevalue("migrated_template")) as dsn:
-            yield load(dsn=dsn)
+    if back_end == "timescale":  # whose workers are connected to every database, and nobody may be to a template
+        with empty(request, back_end) as settings:
+            migrate(settings)
+            yield settings
         return
-    with empty(request, back_end) as settings:
-        migrate(settings)
-        yield settings
+    administration = request.getfixturevalue(f"{back_end}_server").conninfo()
+    with fresh_database(administration, template=request.getfixturevalue(f"{back_end}_template")) as dsn:
+        yield load(dsn=dsn)
 
 
 @contextmanager

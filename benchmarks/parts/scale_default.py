@@ -20,7 +20,7 @@ def show(data: Path, *, engines: tuple[str, ...] = ENGINES) -> None:
     """Print a Markdown leaderboard for each set of series."""
     for name, frame, horizon, windows, season in _sets(data):
         made = backtest(frame, horizon, engines=engines, windows=windows, season_length=season)
-        print(f"\n{name}: {made.explain().splitlines()[0]}\n", flush=True)
+        print(f"\n{name}: {made.how().splitlines()[0]}\n", flush=True)
         print(f"| engine | {' | '.join(SHOWN)} |\n|---|{'---|' * len(SHOWN)}")
         for row in made.table.iter_rows(named=True):
             cells = (f"-{number(-row[c])}" if row[c] < 0 else number(row[c]) for c in SHOWN)

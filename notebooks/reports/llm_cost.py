@@ -12,9 +12,6 @@
 
 # %% [markdown]
 # # LLM cost
-#
-# What the LLM calls of a span cost, who spent it and on which model, what the coming days will probably add,
-# and what did not look normal. Times are UTC; costs are those of the moment of each call and are never rewritten.
 
 # %% tags=["parameters"]
 from typing import Literal
@@ -22,47 +19,43 @@ from typing import Literal
 days: int = 30  # days to cover (1 to 400)
 horizon_days: int = 7  # days to forecast (1 to 90)
 until: str = ""  # ISO time with a zone, the end of the report; empty: the latest data
+team: str = ""  # only this team; empty: all
 source: Literal["llm_requests", "llm_usage"] = "llm_requests"  # single requests, or usage reported in buckets
 
 # %%
-from analytics import anomalies, charts, cost, forecast, load, quality, show
+from analytics import anomalies, causes, charts, cost, forecast, load, quality, records, standings
+from analytics.article import answer, attempt, show, steps
 
 span = load.span(source, days=days, until=until)
-read = load.reader(span)
-rows = load.metrics(source=source, since=span.before(), until=span.until)
+whole = {"since": span.since, "until": span.until}
+rows = load.metrics(source=source, since=span.history(), until=span.until, team=team)
+now = rows.filter(rows["bucket"] >= span.since)
 value, unit = cost.measure(rows)
-show(span.sentence())
+who = "project" if team else "team"
 
+spend = attempt(cost.breakdown, rows, who, **whole)
+month = attempt(lambda: cost.landing(cost.series(rows, "total_cost" if unit == "USD" else "requests"), unit=unit))
+budgets = attempt(standings, records.budgets(span.until, team=team), rows)
+show(answer(span, spend, month, budgets))
 
 # %% [markdown]
-# ## In short
-
-
-# %%
-def spend(by):
-    return cost.breakdown(rows, by, since=span.since, until=span.until)
-
-
-show(lambda: spend("team").sentence())
+# What the LLM calls of a span cost, who spent it and on which model, what is to come, and what did not look normal.
+# Times are UTC; costs are those of the moment of each call and are never rewritten.
 
 # %% [markdown]
 # ## Who spends
 #
-# Each table compares with the span of equal length before, where the store reaches back that far.
+# Compared with the span of equal length before, where the store reaches back that far.
 
 # %%
-show(lambda: (spend("team").plot(), spend("team").for_people()))
-
-# %%
-show(lambda: spend("project").for_people())
+show(spend.plot, spend.for_people, None if team else attempt(cost.breakdown, rows, "project", **whole).for_people)
 
 # %% [markdown]
-# ## On which models
-#
-# The cost of a thousand requests counts only requests whose price is known.
+# ## On which models, and what a request costs there
 
 # %%
-show(lambda: (spend("model").plot(), spend("model").for_people()))
+units = attempt(cost.unit_costs, rows, "model", **whole)
+show(attempt(cost.breakdown, rows, "model", **whole).report, units.report)
 
 # %% [markdown]
 # ## What moved it
@@ -70,26 +63,42 @@ show(lambda: (spend("model").plot(), spend("model").for_people()))
 # The change against the span before, split exactly between requests, the models they went to, length and price.
 
 # %%
-priced = unit == "USD"
-show(lambda: cost.drivers(rows, "model", since=span.since, until=span.until).report() if priced else None)
+show(attempt(cost.drivers, rows, "model", **whole).report if unit == "USD" else "No request has a known price.")
 
 # %% [markdown]
-# ## Over time
+# ## Where the month will end
 
 # %%
-by_model = read(value=value, by=("model",), since=span.before(), until=span.until)
-recent = by_model.filter(by_model["ds"] >= span.since)
-show(lambda: charts.lines(recent, unit=unit, title="By model", stacked=True))
+show(month.report, unit=unit)
 
 # %% [markdown]
-# ## What is to come
+# ## Budgets
+
+# %%
+show(budgets.report)
+
+# %% [markdown]
+# ## The days to come
 #
-# The total and its interval come from errors of sums in backtests, not from adding up the interval of each step.
-# The forecast reaches at most half as far ahead as the data reach back.
+# The total and its interval come from errors of sums in backtests; at most half as far ahead as the data reach back.
 
 # %%
-total = read(value=value, since=span.before(), until=span.until)
+read = load.reader(span, team)
+by_model = read(value=value, by=("model",), since=span.history(), until=span.until)
+total = read(value=value, since=span.history(), until=span.until)
+show(lambda: charts.lines(by_model.filter(by_model["ds"] >= span.since), unit=unit, title="By model", stacked=True))
 show(lambda: forecast(total, load.horizon(total, horizon_days), unit=unit).report(), unit=unit)
+
+# %% [markdown]
+# ## What the cache saved, and what a cheaper model would
+#
+# At rates worked out from what was paid, so that contracts and discounts are in them.
+
+# %%
+paid = attempt(cost.rates_paid, now)
+saved = attempt(cost.cache_savings, now, paid)
+moves = attempt(cost.cheaper, now, paid)
+show(saved.report, moves.report)
 
 # %% [markdown]
 # ## What did not look normal
@@ -97,23 +106,13 @@ show(lambda: forecast(total, load.horizon(total, horizon_days), unit=unit).repor
 # Each point is judged by those before it, at a false-alarm rate of one in a thousand.
 
 # %%
-show(lambda: anomalies(by_model, unit=unit).since(span.since).report(), unit=unit)
+found = attempt(lambda: causes(anomalies(by_model, unit=unit).since(span.since), rows))
+show(found.report, unit=unit)
 
 # %% [markdown]
-# ## How fast
-#
-# Percentiles over the whole span; errors are not in them. Time to first token, whole duration, time per output token.
+# ## How complete the data is, and what to do next
 
 # %%
-if source == "llm_requests":
-    show(lambda: load.latency(by=("model",), grain="span", since=span.since, until=span.until).drop("ds"))
-    hourly = load.latency(since=span.since, until=span.until)
-    show(lambda: charts.latency(hourly, title="Time to first token, 95th percentile"))
-else:
-    show("Usage in buckets knows no single request, so there is no latency.")
-
-# %% [markdown]
-# ## How complete the data is
-
-# %%
-show(lambda: quality.check(rows.filter(rows["bucket"] >= span.since)))
+complete = attempt(quality.check, now)
+show(span.sentence(), complete.sentence())
+show(steps(span, budgets, month, found, moves, saved, units, complete))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import psycopg
 import typer
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from pipelines.cli import (
     analysis,
@@ -26,12 +28,22 @@ from pipelines.cli import (
     run,
     scrape,
     tick,
+    verdicts,
 )
 from pipelines.cli.common import errors
 from store.errors import GaugebookError
 
+
+class _Commands(TyperGroup):
+    """Commands that people call by more than one name."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return super().get_command(ctx, {"reports": "report"}.get(cmd_name, cmd_name))
+
+
 app = typer.Typer(
     name="gaugebook",
+    cls=_Commands,
     help="Analytics and forecasts for RabbitMQ queues and LLM spend. Start with `gaugebook demo`.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -47,6 +59,8 @@ app.add_typer(collect.app, name="collect")
 app.command()(export.export)
 app.command()(forecast.forecast)
 app.command()(analysis.anomalies)
+app.command()(analysis.changepoints)
+app.add_typer(verdicts.app, name="verdict")
 app.command()(queues.queues)
 app.command()(billing.reconcile)
 app.add_typer(prices.app, name="prices")

@@ -1,4 +1,4 @@
-"""`gaugebook anomalies`, and what it shares with `gaugebook forecast`: which series, from where, and to which file."""
+"""`gaugebook anomalies`, `gaugebook changepoints`, and what they share with `gaugebook forecast`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from store.settings import load
 if TYPE_CHECKING:
     import polars as pl
 
-    from analytics import Anomalies
+    from analytics import Anomalies, ChangePoints
+
+SHOWN = 30  # findings in a table
 
 
 class Source(StrEnum):
@@ -72,7 +74,7 @@ def anomalies(
     output: Output = None,
     save: Save = False,
 ) -> None:
-    """Find what does not fit, judging every point by those before it.
+    """Find what does not fit, judging every point by those before it. What `gaugebook verdict` silenced stays silent.
 
     Example: `gaugebook anomalies --value cost_usd --by team --rate 0.001`
 
@@ -87,13 +89,73 @@ def anomalies(
 
         unit = "" if csv else unit_of(wanted)
         found = find(frame, rate, unit=unit, id_col=id_col, time_col=time_col, target_col=target_col)
+        target = target_of(grain, wanted, csv)
+        if not csv:
+            from analytics import mutes
+
+            found = mutes.heeded(found, mutes.verdicts(load(), target))
     _show_anomalies(found)
     write_file(found.findings, output)
     if save:
         from pipelines.writeback import save_anomalies
 
-        written = save_anomalies(load(), found, target_of(grain, wanted, csv)).written
+        written = save_anomalies(load(), found, target).written
         console.print(f"saved {written:,} rows to analytics.anomalies")
+
+
+def changepoints(
+    *,
+    value: Value = None,
+    by: By = None,
+    grain: GrainOption = Grain.daily,
+    source: SourceOption = Source.llm,
+    since: Since = "",
+    until: Until = "",
+    csv: Csv = None,
+    id_col: IdCol = "unique_id",
+    time_col: TimeCol = "ds",
+    target_col: TargetCol = "y",
+    output: Output = None,
+) -> None:
+    """Find when a level changed for good: a date with its interval, and by how much.
+
+    Example: `gaugebook changepoints --value cost_usd --by team`
+    """
+    check_output(output)
+    wanted = value or default_value(source)
+    frame = frame_of(source, wanted, by, grain, (since, until), csv)
+    with progress() as bar:
+        bar.add_task("searching", total=None)
+        from analytics import changepoints as find
+
+        unit = "" if csv else unit_of(wanted)
+        found = find(frame, unit=unit, id_col=id_col, time_col=time_col, target_col=target_col)
+    console.print(found.sentence(), markup=False, highlight=False)
+    if len(found.table):
+        _show_changes(found)
+    write_file(found.table, output)
+
+
+def _show_changes(found: ChangePoints) -> None:
+    from analytics import words
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("series", no_wrap=True, max_width=28)
+    for name in ("from", "at 95 % between", "and"):
+        table.add_column(name, no_wrap=True)
+    for name in ("before", "after", "change"):
+        table.add_column(name, justify="right", no_wrap=True)
+    unit = found.unit if found.unit == "USD" else ""
+    largest = found.table[found.table["size"].abs().arg_sort(descending=True)].head(SHOWN)
+    for row in largest.iter_rows(named=True):
+        names = (found.time_col, f"{found.time_col}-lo", f"{found.time_col}-hi")
+        times = [words.moment(row[name]).removesuffix(" UTC") for name in names]
+        levels = [words.amount(row[name], unit) for name in ("before", "after")]
+        share = "" if row["relative"] is None else f"{row['relative']:+.0%}"
+        table.add_row(plain(str(row[found.id_col])), *times, *levels, share)
+    console.print(table)
+    if len(found.table) > SHOWN:
+        console.print(f"and {len(found.table) - SHOWN:,} more; --output writes them all")
 
 
 def frame_of(
@@ -155,13 +217,13 @@ def _show_anomalies(found: Anomalies) -> None:
     for name in ("value", "expected", "score"):
         table.add_column(name, justify="right", no_wrap=True)
     unit = found.unit if found.unit == "USD" else ""
-    for row in found.findings.sort("score", descending=True).head(30).iter_rows(named=True):
+    for row in found.findings.sort("score", descending=True).head(SHOWN).iter_rows(named=True):
         values = [words.amount(row[name], unit) for name in (found.target_col, "expected")]
         times = [words.moment(row[name]).removesuffix(" UTC") for name in (found.time_col, "until")]
         table.add_row(plain(str(row[found.id_col])), *times, *values, f"{row['score']:.1f}")
     console.print(table)
-    if len(found.findings) > 30:
-        console.print(f"and {len(found.findings) - 30:,} more; --output writes them all")
+    if len(found.findings) > SHOWN:
+        console.print(f"and {len(found.findings) - SHOWN:,} more; --output writes them all")
 
 
 def plain(text: str) -> str:

@@ -175,7 +175,7 @@ def outlook(
     table.add_column("moved by")
     with progress() as bar:
         task = bar.add_task("simulating", total=len(found))
-        for one, ahead in outlooks(settings, found):
+        for one, ahead, _span in outlooks(settings, found):
             if ahead is None:
                 why = "counts by key: no outlook" if one.key else "nothing on record lately"
                 table.add_row(Text(one.name), dollars(one.limit_usd), *["-"] * 6, why)

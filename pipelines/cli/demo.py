@@ -33,7 +33,7 @@ def demo(
 
     settings = load()
     begun = time.perf_counter()
-    summary = run(settings, _step, data=data or None)
+    summary = run(settings, step, data=data or None)
     table = Table(show_header=False, box=None, padding=(0, 2))
     for what, found in summary.lines:
         table.add_row(what, Text(found, overflow="fold"))
@@ -48,7 +48,8 @@ def demo(
 
 
 @contextmanager
-def _step(title: str) -> Iterator[Callable[[float, float], None]]:
+def step(title: str) -> Iterator[Callable[[float, float], None]]:
+    """Show one step of a long command: a bar while it runs, its seconds when it is done."""
     begun = time.perf_counter()
     with progress() as bars:
         bar = bars.add_task(title, total=None)

@@ -125,7 +125,9 @@ def forecast(
     if save:
         from pipelines.writeback import save_forecast
 
-        written = save_forecast(load(), made, target_of(grain, wanted, csv)).written
+        dims = tuple(by) if by else ("vhost", "queue") if source is Source.queues else ()
+        origin = {} if csv else {"source": SOURCES[source], "by": dims}
+        written = save_forecast(load(), made, target_of(grain, wanted, csv), **origin).written  # type: ignore[arg-type]
         console.print(f"saved {written:,} rows to analytics.forecasts")
 
 
@@ -212,7 +214,7 @@ def _show_forecast(made: Forecast, level: float) -> None:
     console.print(table)
     if len(rows) > SHOWN:
         console.print(f"and {len(rows) - SHOWN:,} more series; --output writes them all")
-    errors.print(made.explain(), style="dim", markup=False, highlight=False)
+    errors.print(made.how(), style="dim", markup=False, highlight=False)
 
 
 def _thinned(values: list[float | None], width: int) -> list[float | None]:

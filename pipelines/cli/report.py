@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 import webbrowser
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +36,7 @@ def run(
         str | None, typer.Option(help="name of the page; default: the report's, so other parameters replace it")
     ] = None,
     title: Annotated[str | None, typer.Option(help="a title in place of the notebook's own")] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="a PDF and a picture of each chart, too; needs Chromium")] = False,  # noqa: FBT002
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="show the page in a browser")] = False,  # noqa: FBT002
 ) -> None:
     """Run a report and write its page; the last good page stays if the run fails.
@@ -59,23 +62,59 @@ def run(
             title=title,
             progress=lambda _report, done, total: bar.update(task, completed=done, total=total),
         )
+        printed = _printed(made.run) if pdf else None
         index = write_index(settings, made.html.parent)
     console.print(f"{made.report}: {made.seconds:.1f} s")
-    for label, path in (("page", made.html), ("notebook", made.notebook), ("all reports", index)):
+    places = [("page", made.html), ("PDF", printed), ("notebook", made.notebook), ("all reports", index)]
+    for label, path in ((label, path) for label, path in places if path):
         console.print(f"  {label:12} {path}", soft_wrap=True, highlight=False, markup=False)
     if open_page:
         webbrowser.open(made.html.as_uri())
 
 
+@app.command("print")
+def print_run(run_id: Annotated[str, typer.Argument(help="a run, as `gaugebook report history` names it")]) -> None:
+    """Make the PDF of a good run and a picture of each of its charts, beside its page in `history/`. Needs Chromium.
+
+    Example: `gaugebook report print 1f0c2a77`
+    """
+    with progress() as bar:
+        bar.add_task("print", total=None)
+        made = _printed(ledger.run_of(load(), run_id))
+    console.print(str(made), soft_wrap=True, highlight=False, markup=False)
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port of 127.0.0.1; 0: any free one")] = 8790,
+    folder: Annotated[Path | None, typer.Option(help="folder of reports; default: the `reports` setting")] = None,
+) -> None:
+    """Show the reports to browsers of this machine, with the index from the ledger, until Ctrl-C or SIGTERM.
+
+    To show them to others, let a web server serve the folder: its pages are files.
+
+    Example: `gaugebook report serve --port 8790`
+    """
+    from pipelines.serve import server
+
+    settings = load()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with server(settings, folder or settings.reports, port=port) as serving:
+        console.print(f"http://127.0.0.1:{serving.server_port}/", highlight=False)
+        serving.serve_forever()
+
+
 @app.command("list")
 def list_reports(
-    plan: Annotated[Path | None, typer.Option("--schedule", help="schedule (TOML); default: the one shipped")] = None,
+    plan: Annotated[
+        Path | None, typer.Option("--schedule", help="schedule (TOML); default: the `schedule` setting, or ours")
+    ] = None,
 ) -> None:
     """The reports there are with their parameters, and when each is due by the schedule.
 
     Example: `gaugebook report list`
     """
-    jobs = schedule.read(plan)
+    jobs = schedule.read(plan or load().schedule)
     now = datetime.now(UTC)
     for name in names():
         notebook = find(name)
@@ -171,6 +210,12 @@ def retry(
     """
     asked = ledger.retry(load(), job, slot=_moment(slot) if slot else None)
     console.print(f"{job} {asked:%Y-%m-%dT%H:%MZ}: the next tick makes it once more", highlight=False, markup=False)
+
+
+def _printed(run: ledger.Run) -> Path:
+    from pipelines.prints import prints
+
+    return prints(run).pdf
 
 
 def _here(path: Path) -> str | None:

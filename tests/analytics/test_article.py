@@ -29,7 +29,7 @@ def test_each_part_in_its_form(shell):
     text, table, result = shown("a", pl.DataFrame({"y": [2.0]}), lambda: quality.check(ROWS), unit="USD")
     assert text["text/markdown"] == "a"
     assert "$2.00" in table["text/html"]
-    assert "Quality" in result["text/plain"]
+    assert "2 of 10 requests" in result["text/plain"]
 
 
 def test_tuples_are_opened_and_none_is_nothing(shell):

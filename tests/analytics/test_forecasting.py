@@ -67,7 +67,7 @@ def test_awkward_histories_are_answered(kind, horizon):
     assert np.isfinite(points).all()
     assert (points >= 0).all()
     assert points.max() <= 2 * np.nanmax(values)
-    assert made.explain().count("\n") == 1
+    assert made.how().count("\n") == 1
     assert made.sentence()
     assert "<svg" in made._repr_html_()
     for bound in made.totals().select(pl.selectors.float()).iter_columns():

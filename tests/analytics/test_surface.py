@@ -27,9 +27,10 @@ def test_all_is_exact():
     assert analytics.__all__ == [
         "Alarms", "Anomalies", "Backtest", "Capacity", "ChangePoints", "Contributions", "CostBreakdown",
         "CostDrivers", "Forecast", "LeadLag", "Outlook", "Quality", "QueueState", "Reconciled", "Run",
-        "Scorer", "Seasonality", "SeriesQuality", "WhatIf", "anomalies", "backtest", "budget", "changepoints",
-        "charts", "coherent", "cost", "forecast", "forecast_chunk", "forecast_many", "load", "mutes", "prom",
-        "quality", "queues", "reconcile", "seasonality", "show", "watch",
+        "Scorer", "Seasonality", "SeriesQuality", "WhatIf", "anomalies", "backtest", "budget", "causes",
+        "changepoints", "charts", "coherent", "cost", "forecast", "forecast_chunk", "forecast_many", "load", "mutes",
+        "performance", "prom", "quality", "queues", "reconcile", "records", "seasonality", "show", "standings",
+        "track_record", "watch",
     ]  # fmt: skip
 
 

@@ -123,7 +123,7 @@ def alertmanager(folder: Path, port: int, receiver: int) -> Iterator[None]:
 
 def ports() -> dict[str, str]:
     """The addresses in prometheus.yml, each with one that is free."""
-    named = (9093, 15692, 9466, 9467, 9468, 9469, 9091)
+    named = (9093, 15692, 9466, 9467, 9468, 9469, 9470, 9091)
     return {f"127.0.0.1:{port}": f"127.0.0.1:{free_port()}" for port in named}
 
 

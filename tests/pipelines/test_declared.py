@@ -18,8 +18,9 @@ READABLE = [each.query.name for each in readable()]
 def test_only_queries_that_read_are_readable():
     budgets = {"budget_add", "budget_change", "budget_announce_again", "budget_remove"}
     anomalies = {"anomaly_verdict_add", "anomaly_verdict_remove", "scorer_state_save"}
+    written = {"write_back_begin", "write_back_replace", "write_back_prune"}
     steps = ("data_spans", "delivered", "finished", "interrupted", "job_seen", "retried", "retry", "skipped", "started")
-    assert set(ALL) - set(READABLE) == {f"report_{step}" for step in steps} | budgets | anomalies
+    assert set(ALL) - set(READABLE) == {f"report_{step}" for step in steps} | budgets | anomalies | written
 
 
 @pytest.mark.parametrize("name", READABLE)

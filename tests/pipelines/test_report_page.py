@@ -5,23 +5,10 @@ import pytest
 
 from pipelines.figures import figure, json_in_script
 from pipelines.index import write_index
-from pipelines.publish import Wanted, make_report, make_reports
+from pipelines.publish import Wanted, make_reports
 from tests.pipelines.reports import NOTEBOOKS, charts_in
 
 WIDE, PHONE = 1280, 390
-
-
-@pytest.fixture(scope="module")
-def walk(embedded_server, migrated_template, tmp_path_factory):
-    from store.settings import load
-    from tests.fix_postgres import fresh_database
-
-    with fresh_database(embedded_server.conninfo(), template=migrated_template) as dsn:
-        folder = tmp_path_factory.mktemp("reports")
-        settings = load(dsn=dsn, reports=folder)
-        made = make_report(settings, "walk", {"days": "40", "team": "<b>a&b</b>"}, notebooks=NOTEBOOKS)
-        write_index(settings, folder)
-        yield made
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -61,12 +48,25 @@ def test_every_chart_says_what_it_shows(walk, browser):
     browser.visit(walk.html)
     said = browser("return [...document.querySelectorAll('.plot')].map(p => [p.getAttribute('role'), p.ariaLabel])")
     assert said[0] == ["img", "Line chart of the position over time: it wanders between -40 and 40 metres."]
-    assert said[1] == ["img", "Hourly steps by weekday"]
+    assert said[1][1].startswith(
+        "Bar chart: Hourly steps by weekday. median, 90th percentile, largest. x from Monday to "
+    )
+    assert said[2][1].startswith("Heat map: Metres walked by weekday and hour. hour (UTC) from 0 to 23; y from ")
     assert "<script>" in said[3][1]
 
 
-def test_code_prompts_and_stderr_are_left_out_and_text_is_escaped(walk, browser):
-    page = walk.html.read_text()
+def test_code_is_hidden_until_it_is_asked_for(walk, browser):
+    browser.visit(walk.html)
+    assert "default_rng" not in browser("return document.body.innerText")
+    browser("document.getElementById('code').click()")
+    assert "default_rng" in browser("return document.body.innerText")
+    assert browser("return document.getElementById('code').ariaPressed") == "true"
+    browser("document.getElementById('code').click()")
+    assert "default_rng" not in browser("return document.body.innerText")
+
+
+def test_prompts_and_stderr_are_left_out_and_text_is_escaped(walk, browser):
+    page = re.sub(r'<div class="[^"]*highlight.*?</div>', "", walk.html.read_text(), flags=re.DOTALL)
     assert "default_rng" not in page
     assert "nobody should read" not in page
     assert "nobody should read" in walk.notebook.read_text()
@@ -91,6 +91,59 @@ def test_tables_align_numbers_and_drop_what_polars_adds(walk, browser):
     assert last == ["queue", "messages", "age_s", "orders", "1200", "17.25", "mails", "3", "–"]
     right = "return [...document.querySelectorAll('table')].at(-1).querySelectorAll('td.num').length"
     assert browser(right) == 4
+
+
+def test_tables_are_sorted_by_a_press_of_a_key(walk, browser):
+    browser.visit(walk.html)
+    browser("window.table = document.querySelectorAll('main table')[1]; window.press = table.querySelectorAll('.sort')")
+    column = "return [...table.tBodies[0].rows].map(row => row.cells[{}].innerText)"
+    before = browser(column.format(0))
+    assert before[0] == "Monday"
+    for nr, key in ((0, str), (2, float)):
+        for direction in ("ascending", "descending"):
+            browser(f"press[{nr}].focus()")
+            browser.press_enter()
+            shown = browser(column.format(nr))
+            assert shown == sorted(shown, key=key, reverse=direction == "descending")
+            assert browser(f"return table.tHead.rows[0].cells[{nr}].getAttribute('aria-sort')") == direction
+    assert browser("return table.querySelectorAll('[aria-sort]').length") == 1
+    # What is not known stays below, whichever way.
+    browser("window.last = [...document.querySelectorAll('main table')].at(-1)")
+    for _ in range(2):
+        browser("last.querySelectorAll('.sort')[2].click()")
+        assert browser("return last.tBodies[0].rows[1].cells[2].innerText") == "–"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("12.6 M", 12.6e6), ("11.5 k", 11500), ("541", 541), ("$1,266.50", 1266.5), ("-$3.20", -3.2), ("\u22124.6 %", -4.6),
+        ("+4.6 %", 4.6), ("1.5 min", 90), ("13 ms", 0.013), ("2 days", 172800), ("gpt-4o", None), ("4 of 9", None), ("", None),
+    ],
+)  # fmt: skip
+def test_what_people_read_is_sorted_by_what_it_means(walk, browser, text, number):
+    if not browser.driver.current_url.endswith("/walk.html"):
+        browser.visit(walk.html)
+    found = browser(f"return worth({json.dumps(text)})")
+    assert found == (number if number is None else pytest.approx(number))
+
+
+def test_the_numbers_behind_charts_and_tables_are_files(walk):
+    folder = walk.notebook.with_suffix("")
+    names = sorted(path.name for path in folder.glob("*.csv"))
+    assert names[0] == "chart-1-position-by-the-hour.csv"
+    assert len(names) == 4 + 3
+    page = walk.html.read_text()
+    for name in names:
+        assert f'href="history/{folder.name}/{name}"' in page
+    position = (folder / names[0]).read_text().splitlines()
+    assert position[0] == "series,x,y"
+    assert len(position) == 1 + 24 * 40
+    heat = next(folder.glob("chart-3-*")).read_text().splitlines()
+    assert heat[0] == "series,x,y,z"
+    assert len(heat) == 1 + 7 * 24
+    queues = next(folder.glob("table-3-*")).read_text().splitlines()
+    assert queues == ["queue,messages,age_s", "orders,1200,17.25", "mails,3,"]
 
 
 def test_paper_gets_light_charts_that_fit(walk, browser):
@@ -139,7 +192,7 @@ def test_two_reports_at_once(store, tmp_path, monkeypatch):
 
 def test_a_figure_without_anything():
     bare = figure(3, {})
-    assert (bare.title, bare.alt, json.loads(bare.spec)) == ("", "Chart 3", {"data": [], "layout": {}})
+    assert (bare.title, bare.alt, json.loads(bare.spec)) == ("", "Chart.", {"data": [], "layout": {}})
 
 
 @pytest.mark.parametrize("text", ["</script>", "<!--", "<script", "\u2028", "&lt;"])

@@ -14,15 +14,16 @@ import psycopg
 import pytest
 
 from pipelines import ledger, pages
+from pipelines.delivery.wanted import Email, Folder
 from pipelines.index import write_index
 from pipelines.publish import carry_out
-from pipelines.schedule import Email, Folder
 from pipelines.tick import MOST_INTERRUPTED, Ticker
 from store.connect import connect
 from store.errors import ReportError, StoreError, UnknownName, Unreachable
 from store.settings import load
 from tests.pipelines.reports import NOTEBOOKS
 from tests.pipelines.ticker import job, start, tick
+from tests.servers import free_port
 
 GOOD = (
     "INSERT INTO analytics.report_run (run_id, report, slot, parameters, outcome, job, attempt, output) "
@@ -329,17 +330,19 @@ def test_a_parameter_that_the_notebook_no_longer_has_is_a_run_that_failed(store)
 def test_a_page_is_delivered_to_a_folder_until_that_works(store, tmp_path):
     www = tmp_path / "www"
     www.write_text("a file in the way")
-    deliver = (Folder(to="folder", path=str(www)), Email(to="email", addresses=["a@example.com"]))
+    deliver = (Folder(to="folder", path=str(www)), Email(to="email", addresses=["a@example.com"], port=free_port()))
     one = job(deliver=deliver)
     tick(store, at(1), one)
     tick(store, at(2), one)
     (run,) = ledger.history(store)
-    assert [(to["to"], to["outcome"]) for to in run.deliveries] == [("folder", "waiting"), ("email", "kept")]
+    assert [(to["to"], to["outcome"]) for to in run.deliveries] == [("folder", "waiting"), ("email", "waiting")]
+    assert run.outcome == "ok"
+    assert run.deliveries[1]["error"] == "localhost: Connection refused"
     assert "File exists" in run.deliveries[0]["error"] or "cannot be a folder" in run.deliveries[0]["error"]
     www.unlink()
     assert tick(store, at(2, 7), one) == []
     (run,) = ledger.history(store)
-    assert [to["outcome"] for to in run.deliveries] == ["ok", "kept"]
+    assert [to["outcome"] for to in run.deliveries] == ["ok", "waiting"]
     assert (www / "paced.html").read_bytes() == (store.reports / "paced.html").read_bytes()
     assert (www / "assets/plotly.min.js").is_file()
 

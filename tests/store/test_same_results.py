@@ -158,6 +158,9 @@ PARAMETERS: dict[str, list[dict[str, object]]] = {
     "table_sizes": [{}],
     "llm_latency": [{**SPAN, "grain": grain, "by": by, "quantiles": [0.5, 0.95, 0.99]} for grain in ("hourly", "daily", "span") for by in ([], ["model", "team"])],
     "llm_minutes": [{**SPAN, "by": ["provider"]}],
+    "llm_errors": [{**SPAN, "team": team} for team in (None, "x")],
+    "llm_week": [{**SPAN, "quantiles": [0.5, 0.95], "team": team, "model": None} for team in (None, "x")],
+    "llm_within": [{**SPAN, "by": ["model"], "bound_s": bound_s, "team": "x"} for bound_s in (0.0, 0.7, 5000.0)],
     "llm_rows": [{**SPAN, "grain": grain} for grain in ("hourly", "daily")],
     "llm_series": [{**SPAN, "grain": grain, "by": ["team"]} for grain in ("hourly", "daily")],
     "queue_rows": [{**SPAN, "grain": grain} for grain in ("hourly", "daily")],
@@ -187,7 +190,10 @@ PARAMETERS: dict[str, list[dict[str, object]]] = {
 def test_every_named_query(filled):
     for path in sorted((sql_folder() / "queries").glob("*.sql")):
         query = named(path.stem)
-        if query.name.startswith(("report_", "budget", "scorer_", "anomaly_")) or query.name == "policies":
+        if query.name.startswith(("report_", "budget", "scorer_", "anomaly_")) or query.name in (
+            "policies",
+            "table_columns",
+        ):
             continue  # nothing of it is measured
         assert query.name in PARAMETERS, f"{query.name} is not compared"
         for parameters in PARAMETERS[query.name]:

@@ -148,3 +148,41 @@ def test_help_has_an_example(run, name):
     code, out, _ = run(name, "--help")
     assert code == 0
     assert f"gaugebook {name}" in " ".join(out.split())
+
+
+def test_verdicts_are_heeded_until_they_are_taken_back(here, run):
+    rows = [
+        (*row[:4], 5000, 5000, *row[6:]) if row[0].day == 10 and row[0].hour == 12 else row
+        for row in busy_queues(240, names=("orders",))
+    ]
+    put(here, "metrics.rabbitmq_queues", QUEUES, rows)
+    target, moment = "hourly messages", "2026-03-10 12:00"
+    judged = ("verdict", "none", target, "//orders", "2026-03-10T12:00Z")
+    code, _, err = run(*judged)
+    assert (code, "No finding of '//orders'" in err, "--save" in err) == (2, True, True)
+
+    look = ("anomalies", "--source", "queues")
+    assert moment in run(*look, "--save")[1]
+    assert run(*judged, "--reason", "a [load] test")[0] == 0
+    assert moment not in run(*look)[1]
+    assert "a [load] test" in run("verdict", "list", target)[1]
+    assert run("verdict", "remove", 1)[0] == 0
+    assert moment in run(*look)[1]
+    assert run("verdict", "remove", 1)[0] == 2
+
+    span = ("--since", "2026-03-10T00:00Z", "--until", "2026-03-11T00:00Z")
+    assert run("verdict", "mute", target, *span)[0] == 0
+    assert moment not in run(*look)[1]
+    code, _, err = run("verdict", "mute", target, "--since", "tuesday", "--until", "2026-03-11T00:00Z")
+    assert (code, "tuesday" in err) == (2, True)
+    assert "nothing was said" in run("verdict", "list", "another")[1]
+
+
+def test_changepoints(here, run, tmp_path):
+    rows = [(ds, y * (3 if k >= 60 else 1)) for k, (ds, y) in enumerate(seasonal(120).select("ds", "y").iter_rows())]
+    frame = pl.DataFrame(rows, schema=["ds", "y"], orient="row")
+    frame.write_csv(tmp_path / "own.csv")
+    code, out, err = run("changepoints", "--csv", tmp_path / "own.csv", "--output", tmp_path / "found.csv")
+    assert code == 0, err
+    assert "1 change of level" in out
+    assert pl.read_csv(tmp_path / "found.csv").height == 1

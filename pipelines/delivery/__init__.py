@@ -1,0 +1,1 @@
+"""Ways by which a report reaches people and programs: one file each."""
