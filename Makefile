@@ -57,6 +57,6 @@ lock: $(READY) ## choose the newest versions that pyproject.toml allows and writ
 clean: ## remove the environment and what tools leave behind
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock pyproject.toml gaugebook.py # which an editable installation copies
 	PYTHON=$(PYTHON) .ci/environment $(VENV)
 	touch $@

@@ -55,6 +55,7 @@ class Alarms(Explained, Tabled):
     def grounds(self) -> Grounds:
         """The samples, the interval of the trend, and what gives room."""
         row = self.table.row(0, named=True)
+        nodes = self.table["node"].n_unique()
         low, high = (words.seconds(row[f"alarm_s-{side}"]) for side in ("lo", "hi"))
         sure = f"At 95 % the alarm comes between {low} and {high} from now."
         if row["alarm_s"] is None or row["alarm_s-lo"] is None:
@@ -62,7 +63,7 @@ class Alarms(Explained, Tabled):
         elif row["alarm_s-hi"] is None:
             sure = f"At 95 % the alarm comes after {low} or later; it is not certain that it ever comes."
         return Grounds(
-            f"From samples of {self.table['node'].n_unique()} nodes: what is used, its limit, and the trend between.",
+            f"From samples of {nodes} {words.plural('node', nodes)}: what is used, its limit, and the trend between.",
             sure,
             "Purge or drain what lies in long queues, or give the node room, before publishers are blocked.",
         )

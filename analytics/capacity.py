@@ -165,11 +165,11 @@ def capacity(
 
     Arrivals are what is published; where that is not known, what is served and what the depth grew by. Capacity is seen
     only while a queue is busy: it is the median of what one consumer served in buckets that began and ended with more
-    messages than consumers have in hand, stalls left out, times the consumers of the latest bucket; a queue that was never busy has shown only that it can
-    serve what it served. The depth to come is simulated: forecast paths of arrivals less capacity, never below zero,
-    never above `max_length`. Consumers needed are the fewest with which, in 90 % of the paths, the youngest message
-    waits less than `target_age_s` from a quarter of the horizon on (the time to work off what waits now), and with
-    which chance alone (Erlang's C at the peak) makes it wait no longer.
+    messages than consumers have in hand, stalls left out, times the consumers of the latest bucket; a queue that was
+    never busy has shown only that it can serve what it served. The depth to come is simulated: forecast paths of
+    arrivals less capacity, never below zero, never above `max_length`. Consumers needed are the fewest with which, in
+    90 % of the paths, the youngest message waits less than `target_age_s` from a quarter of the horizon on (the time to
+    work off what waits now), and with which chance alone (Erlang's C at the peak) makes it wait no longer.
 
     Args:
         frame: wide rows as `load.queue_metrics` or `queues.rates` give them: bucket, queue (cluster and vhost where

@@ -63,9 +63,10 @@ class Contributions(Explained):
         """The values compared, what is expected of them, and whom to ask."""
         top = self.table.row(0, named=True)
         whole = self.table.filter(pl.col("dimension") == top["dimension"])["change"].abs().sum()
+        count = self.table["dimension"].n_unique()
         part = words.share(abs(top["change"]) / whole if whole else None)
         return Grounds(
-            f"From {len(self.table)} values of {self.table['dimension'].n_unique()} dimensions during the finding.",
+            f"From {len(self.table)} values of {count} {words.plural('dimension', count)} during the finding.",
             f"{top['value']} made {part} of all movement by {top['dimension']}; each was expected to go on as before.",
             f"Ask those of {top['dimension']} {top['value']} what changed when it began.",
         )

@@ -66,9 +66,9 @@ class LeadLag(Explained, Tabled):
         """The pairs, the chance of so strong a tie, and what a lead is good for."""
         row = self.table.row(0, named=True)
         sure = f"Pairs with nothing in common would tie so closely with a probability of {row['p_holm']:.2g}."
-        linked = row["p_holm"] <= 0.05
+        linked, count = row["p_holm"] <= 0.05, len(self.table)
         return Grounds(
-            f"From {len(self.table)} pairs, {len(self.lags) // max(1, len(self.table))} lags each.",
+            f"From {count} {words.plural('pair', count)}, {len(self.lags) // count} lags each.",
             f"{sure} Which of two moves first is no proof of a cause.",
             "Watch what is ahead: it warns before the other moves." if linked else "Nothing: take it for chance.",
         )

@@ -138,8 +138,8 @@ def heeded(found: Anomalies, said: pl.DataFrame) -> Anomalies:
     (1, 0)
     """
     names = found.id_col, found.time_col
-    table = found.table.with_columns(is_anomaly=pl.col("is_anomaly") & ~_silent(found.table, said, *names))
-    findings = found.findings.filter(~_silent(found.findings, said, *names, end="until"))
+    table = found.table.with_columns(is_anomaly=pl.col("is_anomaly") & ~silent(found.table, said, *names))
+    findings = found.findings.filter(~silent(found.findings, said, *names, end="until"))
     return replace(found, table=table, findings=findings)
 
 
@@ -155,21 +155,32 @@ def finding_of(found: Anomalies, finding: int) -> dict[str, object]:
     return found.findings.row(finding, named=True)
 
 
-def _silent(frame: pl.DataFrame, said: pl.DataFrame, id_col: str, time_col: str, end: str | None = None) -> pl.Series:
-    """Whether each row, a point or a finding, is to be silent."""
-    silent = pl.lit(value=False)
+def silent(frame: pl.DataFrame, said: pl.DataFrame, id_col: str, time_col: str, end: str | None = None) -> pl.Series:
+    """Whether each row of a frame with `score` is to be silent: a point, or a finding where `end` names its end.
+
+    Args:
+        frame: one row per point or finding.
+        said: what `verdicts` reads.
+        id_col: name of the column of series.
+        time_col: name of the column of times.
+        end: name of the column of ends, not included.
+
+    >>> point = pl.DataFrame({"unique_id": ["a"], "ds": [7], "score": [5.0]})
+    >>> mute = pl.DataFrame([{"unique_id": None, "since": 5, "until": 8, "verdict": "mute", "score": None}])
+    >>> silent(point, mute, "unique_id", "ds").to_list()
+    [True]
+    """
+    quiet = pl.lit(value=False)
     series = pl.col(id_col).cast(pl.String)
     for row in said.filter(pl.col("verdict") == "mute").iter_rows(named=True):
         until = pl.col(end) > row["since"] if end else pl.col(time_col) >= row["since"]
         inside = until & (pl.col(time_col) < row["until"])
-        silent = silent | (inside if row["unique_id"] is None else inside & (series == row["unique_id"]))
+        quiet = quiet | (inside if row["unique_id"] is None else inside & (series == row["unique_id"]))
     for name, score in _bars(said).items():
-        silent = silent | ((series == name) & (pl.col("score") <= score))
-    return (
-        frame.select(silent=silent.fill_null(value=False)).to_series()
-        if len(frame)
-        else pl.Series([], dtype=pl.Boolean)
-    )
+        quiet = quiet | ((series == name) & (pl.col("score") <= score))
+    if frame.is_empty():
+        return pl.Series([], dtype=pl.Boolean)
+    return frame.select(silent=quiet.fill_null(value=False)).to_series()
 
 
 def _bars(said: pl.DataFrame) -> dict[str, float]:

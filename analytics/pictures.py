@@ -13,7 +13,7 @@ from analytics.frames import Floats
 from analytics.svg import AHEAD, ALARM, LINE, PAD, WIDTH, Scale, drawing, framed, numbers, text
 
 MOST = 12  # bars of a picture
-ROW, NAMED, TOLD = 24, 200, 110  # height of a bar; room for its name and for its value
+ROW, NAMED, TOLD = 24, 200, 150  # height of a bar; room for its name and for its value
 SIGNS = 28  # characters of a name
 CELL = 20  # height of an hour in a week
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

@@ -82,9 +82,9 @@ class Quality(Explained, Tabled):
             todo.append("let providers report usage in streams (`stream_options`)")
         if self.silent:
             todo.append("ask `gaugebook doctor` about the silent buckets")
-        advice = " and ".join(todo)
+        advice, models = " and ".join(todo), words.plural("model", len(self.table))
         return Grounds(
-            f"From {words.amount(self.requests)} requests of {len(self.table)} models in {self.buckets} buckets.",
+            f"From {words.amount(self.requests)} requests of {len(self.table)} {models} in {self.buckets} buckets.",
             "What never reached the store is not seen here; a bill would show it.",
             f"{advice[:1].upper()}{advice[1:]}." if advice else "Nothing.",
         )

@@ -12,6 +12,8 @@ import polars as pl
 from analytics import words
 
 BOUND = re.compile(r".+-(lo|hi)-([0-9.]+)")
+VALUES = ("y", "total", "expected", "limit", "spent", "run_rate")  # how columns of values begin
+LEVELS = ("lo", "hi", "impact", "before", "after", "size", "actual", "change")  # other columns of values
 CODE = re.compile(r"`([^`]+)`")
 MOST = 20  # rows of a table that are shown
 SHARES = (
@@ -125,7 +127,7 @@ def _number(name: str, value: float, unit: str) -> str:
         return words.share(value)
     if name.endswith("_s") and not name.endswith("_per_s"):
         return words.seconds(value)
-    own = unit == "USD" and name.startswith(("y", "total", "expected", "limit", "spent", "run_rate"))
+    own = unit == "USD" and (name.startswith(VALUES) or name.partition("-")[0] in LEVELS)
     return words.amount(value, unit if own else "")
 
 

@@ -176,7 +176,7 @@ def _analyse(settings: Settings, steps: Steps, summary: Summary) -> None:
     with steps(f"forecast the cost of {HORIZON_H // 24} days by team"):
         cost = load.llm(settings, value="cost_usd", by=("team",))
         ahead = forecast(cost, HORIZON_H)
-        save_forecast(settings, ahead, "hourly cost_usd")
+        save_forecast(settings, ahead, "hourly cost_usd", source="llm_requests", by=("team",))
         everything = forecast(load.llm(settings, value="cost_usd"), HORIZON_H)
     summary.say("cost so far", f"${cost['y'].sum():,.2f} in {simulate.DAYS} days")
     summary.say(
@@ -196,7 +196,7 @@ def _analyse_traces(settings: Settings, steps: Steps, summary: Summary) -> None:
     with steps("forecast a day of m-small"):
         usage = load.usage(settings, value="requests", by=("model",))
         ahead = forecast(usage, 24)
-        save_forecast(settings, ahead, "hourly requests")
+        save_forecast(settings, ahead, "hourly requests", source="llm_usage", by=("model",))
     summary.say("m-small, requests of the next 24 hours", _interval(ahead.totals(80).row(0, named=True), "{:,.0f}"))
     with steps(f"forecast {HORIZON_MIN} minutes of Azure"):
         azure = load.minutes(settings, by=("project",), since=AZURE_DAY, until=AZURE_DAY + timedelta(days=1))
@@ -212,7 +212,7 @@ def _analyse_traces(settings: Settings, steps: Steps, summary: Summary) -> None:
 
 
 def _report(settings: Settings, steps: Steps, summary: Summary, *, traces: bool) -> None:
-    wanted = [Wanted("llm_cost"), Wanted("queue_health")]
+    wanted = [Wanted("llm_cost"), Wanted("queue_health"), Wanted("weekly_summary")]
     if traces:
         wanted = [
             Wanted("llm_cost", {"source": "llm_usage"}, "servegen_m_small", "ServeGen m-small: two weeks of requests"),

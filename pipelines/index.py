@@ -18,7 +18,7 @@ from pipelines.pages import files, head, replace, usable, write_assets
 from pipelines.parameters import Value
 from pipelines.prints import PDF
 from pipelines.render import environment
-from pipelines.schedule import following
+from pipelines.schedule import stale_after
 from store.connect import connect
 from store.settings import Settings
 
@@ -60,15 +60,6 @@ def facts(parameters: Mapping[str, Value]) -> list[tuple[str, str]]:
         (name.replace("_", " "), words[value] if isinstance(value, bool) else str(value))
         for name, value in said.items()
     ]
-
-
-def stale_after(cron: str, good: datetime) -> datetime:
-    """When a page that shows the slot `good` becomes stale: its next slot is then overdue.
-
-    >>> stale_after("0 6 * * *", datetime(2026, 5, 1, 6, tzinfo=UTC)).isoformat()
-    '2026-05-02T07:00:00+00:00'
-    """
-    return following(cron, good) + GRACE
 
 
 def _card(page: Path, runs: Sequence[Run], crons: Mapping[str, str], now: datetime) -> dict[str, object]:

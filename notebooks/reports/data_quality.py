@@ -63,7 +63,7 @@ show(looked.report)
 # A request without a price is in no cost; one without token counts cannot have one.
 
 # %%
-show(complete.report)
+show(complete.sentence(), complete.for_people)
 
 # %%
 unpriced = records.unpriced(span)

@@ -25,7 +25,7 @@ def anomalies(
     top: Top = 50,
     keep_days: KeepDays = 400,
 ) -> Result:
-    """Score the points since the last slot, and write those that do not fit.
+    """Score the points since the last slot, and write those that do not fit and that no verdict silences.
 
     A series that is new is scored from its first point in `days`. What the others add up to is not watched: it changes
     whenever a series comes or goes.
@@ -34,6 +34,7 @@ def anomalies(
     import polars as pl
 
     from analytics.detection import severity
+    from analytics.mutes import silent, verdicts
     from analytics.streaming import MAGIC
     from analytics.watching import advance, states
 
@@ -61,4 +62,5 @@ def anomalies(
         trained_until=pl.col("ds") - width,
         target=pl.lit(what),
     )
+    flagged = flagged.filter(~silent(flagged, verdicts(primary, what), "unique_id", "ds", end="until"))
     return Result([Rows("analytics.anomalies", COLUMNS, flagged.select(COLUMNS).rows())], kept, replaces=False)

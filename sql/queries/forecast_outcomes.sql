@@ -79,16 +79,25 @@ over AS (
     SELECT 'llm_usage', max(bucket) FROM metrics.llm_usage_hourly
     UNION ALL
     SELECT 'rabbitmq_queues', max(bucket) FROM metrics.rabbitmq_queues_hourly
+),
+-- Side by side without a join: nobody tells the planner how many rows there are before the table has been analysed.
+beside AS (
+    SELECT run_id, made_at, target, source, grain, value, by, unique_id, ds, y_hat, lo_80, hi_80, lo_95, hi_95, engine, trained_from, trained_until,
+           NULL::float8 AS y
+    FROM stored
+    UNION ALL
+    SELECT NULL, NULL, NULL, source, grain, value, by, unique_id, bucket, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, y
+    FROM came
+),
+matched AS (
+    SELECT *, max(y) OVER (PARTITION BY ds, unique_id COLLATE "C", value COLLATE "C", grain COLLATE "C", source COLLATE "C", by) AS came FROM beside
 )
 SELECT
-    stored.run_id, stored.made_at, stored.target, stored.source, stored.by, stored.unique_id, stored.ds,
-    extract(epoch FROM stored.ds - stored.trained_until)::float8 / 3600 AS lead_h,
-    coalesce(came.y, CASE WHEN stored.source <> 'rabbitmq_queues' THEN 0 END) AS y,
-    stored.y_hat, stored.lo_80, stored.hi_80, stored.lo_95, stored.hi_95,
-    stored.engine, stored.trained_from, stored.trained_until
-FROM stored
-JOIN over ON over.source = stored.source
-         AND stored.ds + CASE stored.grain WHEN 'daily' THEN interval '1 day' ELSE interval '1 hour' END <= over.latest
-LEFT JOIN came ON came.source = stored.source AND came.grain = stored.grain AND came.value = stored.value
-              AND came.by = stored.by AND came.unique_id = stored.unique_id AND came.bucket = stored.ds
-ORDER BY stored.target, stored.unique_id, stored.ds, stored.made_at DESC;
+    run_id, made_at, target, matched.source, by, unique_id, ds,
+    extract(epoch FROM ds - trained_until)::float8 / 3600 AS lead_h,
+    coalesce(came, CASE WHEN matched.source <> 'rabbitmq_queues' THEN 0 END) AS y,
+    y_hat, lo_80, hi_80, lo_95, hi_95, engine, trained_from, trained_until
+FROM matched
+JOIN over ON over.source = matched.source AND ds + CASE grain WHEN 'daily' THEN interval '1 day' ELSE interval '1 hour' END <= over.latest
+WHERE run_id IS NOT NULL
+ORDER BY target COLLATE "C", unique_id COLLATE "C", ds, made_at DESC;

@@ -43,6 +43,19 @@ def test_a_queue_that_was_never_busy_has_shown_only_what_it_served():
     assert "at least" in queues.capacity(wide(messages=0), 4, n=100).sentence()
 
 
+def test_what_consumers_have_in_hand_is_no_backlog():
+    calm = pl.DataFrame({"avg_published_per_s": [2.0] * 60 + [10.0] * 12, "avg_acked_per_s": [2.0] * 60 + [10.0] * 12})
+    found = row(wide(messages=20).drop(calm.columns).hstack(calm))
+    assert (found["capacity_per_s"], found["capacity_seen"]) == (10.0, False)  # not the median of quiet hours
+
+
+def test_a_stall_shows_no_capacity():
+    served = pl.Series("avg_acked_per_s", [8.0] * 50 + [0.0] * 15 + [10.0] * 7)
+    depth = pl.Series("last_messages", [0] * 49 + [9000] * 23)
+    found = row(wide().drop("avg_acked_per_s", "last_messages").with_columns(served, depth))
+    assert (found["capacity_per_s"], found["capacity_seen"]) == (10.0, True)
+
+
 def test_capacity_is_that_of_the_present_consumers():
     more = pl.concat(
         [wide(48, served=10.0), wide(72, served=10.0, consumers=2.0).tail(24).with_columns(avg_consumers=4.0)]

@@ -31,7 +31,7 @@ PARAMETERS = {
     "weekly_summary": {},
 }
 CHARTS = {  # at least
-    "llm_cost": 11, "queue_health": 7, "llm_performance": 9, "forecast_quality": 3, "data_quality": 3, "weekly_summary": 2,
+    "llm_cost": 11, "queue_health": 7, "llm_performance": 9, "forecast_quality": 3, "data_quality": 2, "weekly_summary": 2,
 }  # fmt: skip
 SAID = {
     "llm_cost": (

@@ -153,7 +153,7 @@ def test_what_cannot_be_exported_is_one_line(gaugebook, tmp_path, monkeypatch, a
     answer = gaugebook(*arguments)
     assert answer.code == 2
     assert says in answer.err.splitlines()[-1]
-    assert answer.err.count("error") == 1
+    assert answer.err.count("error: ") == 1
     assert not list(tmp_path.iterdir())
 
 
