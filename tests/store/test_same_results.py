@@ -151,6 +151,8 @@ def alike(one: object, other: object) -> bool:
     return one == other
 
 
+# What is declared, forecast or noted, and the same wherever it is kept.
+UNMEASURED = ("report_", "budget", "scorer_", "anomaly_", "policies", "table_columns", "forecast_", "latest_", "recent_findings", "schedule_health", "write_back_")  # fmt: skip
 SPAN = {"since": SPANS[0] - timedelta(days=1), "until": SPANS[1] + timedelta(days=5)}
 DAYS = {end: moment.replace(hour=0) for end, moment in SPAN.items()}
 PARAMETERS: dict[str, list[dict[str, object]]] = {
@@ -183,6 +185,7 @@ PARAMETERS: dict[str, list[dict[str, object]]] = {
     "queue_sample_keys": [SPAN],
     "prices_missing": [SPAN],
     "prices_whatif": [{**DAYS, "sizes": [100, 1000], "provider": None, "model": None, "team": None, "project": None}],
+    "schedule_sets": [{"dimension": "team", "days": 10_000, "most": 50}],
     "reconcile": [{**DAYS, "provider": "openai"}],
 }  # fmt: skip
 
@@ -190,11 +193,8 @@ PARAMETERS: dict[str, list[dict[str, object]]] = {
 def test_every_named_query(filled):
     for path in sorted((sql_folder() / "queries").glob("*.sql")):
         query = named(path.stem)
-        if query.name.startswith(("report_", "budget", "scorer_", "anomaly_")) or query.name in (
-            "policies",
-            "table_columns",
-        ):
-            continue  # nothing of it is measured
+        if query.name.startswith(UNMEASURED):
+            continue
         assert query.name in PARAMETERS, f"{query.name} is not compared"
         for parameters in PARAMETERS[query.name]:
             frames = {name: read(settings, query.name, **parameters) for name, settings in filled.items()}
