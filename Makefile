@@ -7,6 +7,9 @@ READY := $(VENV)/.ready
 # Many tests wait for a server, so there are more workers than two cores; files of few tests are often long, and do not come last.
 PYTEST := pytest -n 3 --dist loadfile --no-loadscope-reorder
 
+# Reports, tests and collectors start many processes: compiled once, each starts in a second instead of ten.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test coverage drill lint lab bench report servers lock clean
 

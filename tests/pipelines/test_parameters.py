@@ -115,7 +115,7 @@ def test_an_unknown_report_names_the_closest():
         find("wolk", NOTEBOOKS)
     with pytest.raises(UnknownName):
         find("../reports/walk", NOTEBOOKS)
-    assert names(NOTEBOOKS) == ["breaks", "paced", "walk"]
+    assert names(NOTEBOOKS) == ["breaks", "paced", "per_team", "walk"]
 
 
 def test_what_a_notebook_says_of_itself():
