@@ -11,10 +11,10 @@ PYTEST := pytest -n 3 --dist loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage drill lint lab bench report servers lock clean
+.PHONY: help demo test coverage drill lint lab bench report dashboards-preview servers lock clean
 
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## run the main job on simulated data (DATA=folder: on real traces) and print where the report is
 	$(RUN)/gaugebook demo $(if $(DATA),--data $(DATA))
@@ -28,7 +28,7 @@ coverage: $(READY) servers ## the tests once more, slower, and which lines they 
 	$(RUN)/$(PYTEST) --cov --cov-report=term:skip-covered
 
 drill: $(READY) servers ## break things for an hour: kill, cut, fill and flip, and the tests once more on every back end
-	GAUGEBOOK_TEST_DRILL=1 $(RUN)/pytest tests/drill
+	GAUGEBOOK_TEST_DRILL=1 $(RUN)/pytest -m drill
 	GAUGEBOOK_TEST_STORE=debian $(RUN)/$(PYTEST)
 	[ -z "$$GAUGEBOOK_TEST_TIMESCALE_DSN" ] || GAUGEBOOK_TEST_STORE=timescale $(RUN)/$(PYTEST)
 
@@ -47,6 +47,9 @@ bench: $(READY) ## measure ourselves beside our peers
 report: $(READY) ## make the reports of the store that the settings name
 	for report in llm_cost llm_performance queue_health weekly_summary forecast_quality data_quality; do \
 		$(RUN)/gaugebook report run $$report || exit 1; done
+
+dashboards-preview: $(READY) servers ## draw every dashboard of a made-up company, without a Grafana, into previews/
+	$(RUN)/python -m tests.deploy.previews previews
 
 servers: ## install the servers that the tests start, from Debian
 	.ci/servers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -13,6 +14,20 @@ from analytics.render import OPENED, markdown, table
 from store.errors import NoRows, TooShort
 
 __all__ = ["answer", "attempt", "show", "steps"]
+
+
+@dataclass(frozen=True, repr=False)
+class Table:
+    """A frame as a report shows it: its first rows, in the units that the names of its columns tell, else in `unit`."""
+
+    frame: pl.DataFrame
+    unit: str = ""
+
+    def _repr_html_(self) -> str:
+        return f"{OPENED}{table(self.frame, unit=self.unit)}</div>"
+
+    def __repr__(self) -> str:
+        return repr(self.frame)
 
 
 def show(*parts: Any, unit: str = "") -> None:
@@ -38,7 +53,7 @@ def show(*parts: Any, unit: str = "") -> None:
         elif isinstance(made, pl.DataFrame) and made.is_empty():
             shown.display(shown.Markdown("No rows."))
         elif isinstance(made, pl.DataFrame):
-            shown.display(shown.HTML(f"{OPENED}{table(made, unit=unit)}</div>"))
+            shown.display(Table(made, unit))
         else:
             shown.display(made)
 

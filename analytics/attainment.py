@@ -77,14 +77,6 @@ class Attainment(Tabled):
             ]
         return [f"Retry, or fall back on another model, where {first} fails: {counts}."]
 
-    def __repr__(self) -> str:
-        return f"<Attainment: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        return block(self.sentence(), table(self.table))
-
 
 def slo(frame: Frame, bound_s: float, target: float = 0.95) -> Attainment:
     """Say how an objective for the first token was met.

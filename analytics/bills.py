@@ -79,14 +79,6 @@ class Bills(Tabled):
                 )
         return said
 
-    def __repr__(self) -> str:
-        return f"<Bills: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        return block(self.sentence(), table(self.table))
-
 
 def bills(frame: Frame) -> Bills:
     """Add up what was metered and what was billed, over the days that a provider has reported.

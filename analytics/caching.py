@@ -83,14 +83,6 @@ class CacheSavings(Tabled):
             )
         return said
 
-    def __repr__(self) -> str:
-        return f"<CacheSavings: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        return block(self.sentence(), table(self.for_people()))
-
 
 def cache_savings(frame: Frame, prices: Frame) -> CacheSavings:
     """Work out what cached input tokens saved, at the rates given.

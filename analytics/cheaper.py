@@ -75,14 +75,9 @@ class Cheaper(Tabled):
             for row in worth.iter_rows(named=True)
         ]
 
-    def __repr__(self) -> str:
-        return f"<Cheaper: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        shown = self.for_people()
-        return block(self.sentence(), *([] if shown is None else [table(shown)]), note=CAVEAT)
+    def how(self) -> str:
+        """What no price tells."""
+        return CAVEAT
 
 
 def cheaper(frame: Frame, prices: Frame) -> Cheaper:

@@ -76,14 +76,6 @@ class Standings(Tabled):
         over = self.table.filter(pl.col("p_exceed") >= LIKELY).sort("exhausted", nulls_last=True)
         return [_raise(row) for row in over.head(3).iter_rows(named=True)]
 
-    def __repr__(self) -> str:
-        return f"<Standings: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        return block(self.sentence(), *([table(self.table)] if len(self.table) else []))
-
 
 def standings(budgets: Frame, spend: Frame, *, n: int = 1000, seed: int = 0) -> Standings:
     """Say how declared budgets will stand at the end of their periods.
@@ -128,6 +120,22 @@ def standings(budgets: Frame, spend: Frame, *, n: int = 1000, seed: int = 0) -> 
     return Standings(table.sort(order, descending=[True, True, False], nulls_last=True), tuple(made), kind)
 
 
+def whose(rows: pl.DataFrame, team: str | None, project: str | None, model: str | None) -> pl.DataFrame:
+    """The rows of `team, project, model` that a budget counts; None counts all, a star in a model stands for any text.
+
+    >>> rows = pl.DataFrame({"team": ["a", "a"], "project": ["p", "p"], "model": ["gpt-5", "o3"]})
+    >>> whose(rows, "a", None, "gpt-*")["model"].to_list()
+    ['gpt-5']
+    """
+    for dim, wanted in (("team", team), ("project", project)):
+        rows = rows if wanted is None else rows.filter(pl.col(dim) == wanted)
+    if model is None:
+        return rows
+    # Only the star is special in a budget.
+    pattern = model.replace("[", "[[]").replace("?", "[?]")
+    return rows.filter(pl.col("model").is_in([name for name in rows["model"].unique() if fnmatchcase(name, pattern)]))
+
+
 def _ahead(
     counted: dict[str, pl.DataFrame], group: pl.DataFrame, since: object, until: object, n: int, seed: int
 ) -> Outlook | None:
@@ -144,14 +152,7 @@ def _ahead(
 
 def _counted(rows: pl.DataFrame, budget: dict[str, Any]) -> pl.DataFrame:
     """What a budget counts, by bucket: `ds, y`, 0 in hours that other calls were metered in."""
-    own = rows
-    for dim in ("team", "project"):
-        if budget[dim] is not None:
-            own = own.filter(pl.col(dim) == budget[dim])
-    if budget["model"] is not None:
-        # Only the star is special in a budget.
-        pattern = budget["model"].replace("[", "[[]").replace("?", "[?]")
-        own = own.filter(pl.col("model").is_in([one for one in own["model"].unique() if fnmatchcase(one, pattern)]))
+    own = whose(rows, budget["team"], budget["project"], budget["model"])
     if own.is_empty():
         return pl.DataFrame(schema={"ds": rows.schema["bucket"], "y": pl.Float64})
     sums = own.group_by(pl.col("bucket").alias("ds")).agg(pl.col("total_cost").sum().cast(pl.Float64).alias("y"))
@@ -160,11 +161,11 @@ def _counted(rows: pl.DataFrame, budget: dict[str, Any]) -> pl.DataFrame:
 
 
 def _row(budget: dict[str, Any], ahead: dict[str, Any]) -> dict[str, Any]:
-    whose = [f"{dim} {budget[dim]}" for dim in ("team", "project", "model") if budget[dim] is not None]
-    whose += ["one API key"] if budget["by_key"] else []
+    named = [f"{dim} {budget[dim]}" for dim in ("team", "project", "model") if budget[dim] is not None]
+    named += ["one API key"] if budget["by_key"] else []
     return {
         "budget": budget["name"],
-        "counts": ", ".join(whose) or "everything",
+        "counts": ", ".join(named) or "everything",
         "period": budget["period"],
         "limit_usd": budget["limit_usd"],
         "spent_usd": ahead.get("spent"),

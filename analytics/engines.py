@@ -43,11 +43,12 @@ def route(series: Floats) -> str:
     >>> [route(np.array(one)) for one in ([0.0] * 100, [1.0, 2.0], [0.0, 3.0] * 50, list(range(99)))]
     ['constant', 'short', 'intermittent', 'full']
     """
-    if np.ptp(series) == 0:
+    least = series.min()
+    if least == series.max():
         return "constant"
     if len(series) < FEW:
         return "short"
-    if series.min() >= 0 and np.mean(series == 0) >= ZEROS:
+    if least == 0 and np.mean(series == 0) >= ZEROS:
         return "intermittent"
     return "full"
 

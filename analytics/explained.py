@@ -43,9 +43,13 @@ class Shown:
         rows = self.for_people()
         return [] if rows is None else [rows]
 
+    def how(self) -> str:
+        """How it was made, in the words of the field; empty where there is only one way."""
+        return ""
+
     def explain(self) -> str:
-        """What it says and what to do, a line each."""
-        return "\n".join([self.sentence(), *self.advice()])
+        """What it says, what to do, and how it was made, a line each."""
+        return "\n".join(filter(None, [self.sentence(), *self.advice(), self.how()]))
 
     @property
     def measured_in(self) -> str:
@@ -54,6 +58,15 @@ class Shown:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.sentence()}>"
+
+    def _repr_html_(self) -> str:
+        return self._html()
+
+    def _html(self, picture: str = "", details: str = "") -> str:
+        from analytics.render import block, table
+
+        shown = [table(one, unit=self.measured_in) for one in self.tables() if len(one)]
+        return block(self.sentence(), *filter(None, [picture, *shown, details]), note=self.how())
 
     def __rich__(self) -> RenderableType:
         from analytics.terminal import panel
@@ -85,16 +98,11 @@ class Explained(Shown):
     def picture(self) -> str:
         """A small picture without a script (SVG); empty where there is nothing to draw."""
 
-    def how(self) -> str:
-        """How it was made, in the words of the field; empty where there is only one way."""
-        return ""
-
     def explain(self) -> str:
         """What it says, from which data, how sure that is, and what to do: a few sentences, each on its line."""
         return "\n".join(filter(None, [self.sentence(), *self.grounds(), self.how()]))
 
     def _repr_html_(self) -> str:
-        from analytics.render import block, details, table
+        from analytics.render import details
 
-        tables = [table(one, unit=self.measured_in) for one in self.tables() if len(one)]
-        return block(self.sentence(), self.picture(), *tables, details(self.grounds()), note=self.how())
+        return self._html(self.picture(), details(self.grounds()))

@@ -75,14 +75,10 @@ class Causes(Tabled):
             said.append(f"Ask what happened in {row['series']} at {words.moment(row['ds'])}{who}.")
         return said
 
-    def __repr__(self) -> str:
-        return f"<Causes: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        shown = self.for_people()
-        return block(self.sentence(), *([] if shown is None else [table(shown, unit=self.found.unit)]))
+    @property
+    def measured_in(self) -> str:
+        """The unit of the findings."""
+        return self.found.unit
 
 
 def causes(

@@ -285,8 +285,11 @@ def _aligned(
     first, last = _edges(series)
     ends = ticks[last]
     width = int(((ends - ticks[first]) // grid.step).max()) + 1
-    values = np.full((len(ids), width), np.nan)
-    values[series, width - 1 - (ends[series] - ticks) // grid.step] = measured
+    if len(series) == len(ids) * width:  # no point is missing
+        values = measured.reshape(len(ids), width).copy()  # what came in may change afterwards
+    else:
+        values = np.full((len(ids), width), np.nan)
+        values[series, width - 1 - (ends[series] - ticks) // grid.step] = measured
     empty = ~np.isfinite(values).any(axis=1)
     if empty.any():
         raise NoRows(f"series {ids[int(np.flatnonzero(empty)[0])]!r}: every value is missing; it")

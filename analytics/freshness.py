@@ -15,6 +15,8 @@ from analytics.tabled import Tabled
 from store.errors import ColumnMissing, NoRows
 
 if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
     from analytics.frames import Frame
 
 LATE = timedelta(hours=2)  # since the end of the last hour on record: the hour in progress and a collector's pause
@@ -54,6 +56,15 @@ class Freshness(Tabled):
         more = f"; {count - 1} more series {'has' if count == 2 else 'have'} stopped" if count > 1 else ""
         return f"{said}; {row['series']} has been silent for {words.seconds(row['silent_s'])}{more}."
 
+    def plot(self, *, most: int = 12) -> Figure:
+        """How long ago the data of each source end, and those of the series that have stopped."""
+        from analytics.charts.ranked import ranked
+
+        told = [(NAMES.get(name, name), late) for name, late in self.table.select("source", "behind_s").iter_rows()]
+        rows = sorted([*told, *self.silent.select("series", "silent_s").iter_rows()], key=lambda row: -row[1])
+        names, ages = [name for name, _ in rows], [age for _, age in rows]
+        return ranked(names, ages, title="How long ago data end", unit="seconds", alt=self.sentence(), most=most)
+
     def report(self) -> tuple[str, pl.DataFrame, pl.DataFrame | None]:
         """What a report shows: a sentence, the sources, the series that have stopped."""
         names = pl.col("source").replace(NAMES)
@@ -68,13 +79,9 @@ class Freshness(Tabled):
         first = self.silent.head(1).select("series", "last").rows()
         return said + [f"Ask whether {name} was meant to stop at {words.moment(last)}." for name, last in first]
 
-    def __repr__(self) -> str:
-        return f"<Freshness: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        return block(self.sentence(), table(self.table), *([table(self.silent)] if len(self.silent) else []))
+    def tables(self) -> list[pl.DataFrame]:
+        """How far each source reaches, and who fell silent."""
+        return [self.table, self.silent]
 
 
 def freshness(spans: Frame, rows: Frame | None = None, *, of: str = "model", until: When = None) -> Freshness:

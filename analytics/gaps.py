@@ -77,15 +77,6 @@ class Gaps(Tabled):
             for row in latest.iter_rows(named=True)
         ]
 
-    def __repr__(self) -> str:
-        return f"<Gaps: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        shown = self.for_people()
-        return block(self.sentence(), *([] if shown is None else [table(shown)]))
-
 
 def gaps(frame: Frame, *, id_col: str = "unique_id", time_col: str = "ds", target_col: str = "y") -> Gaps:
     """Find stretches without a value, and stretches of zeros in which something should have come.

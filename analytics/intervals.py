@@ -180,7 +180,11 @@ def _smooth(power: Floats) -> Floats:
     edge: Ints = np.arange(steps)
     low, high = np.maximum(edge - reach, 0), np.minimum(edge + reach, steps - 1) + 1
     pad = [(0, 0)] * (power.ndim - 1) + [(1, 0)]
-    total, count = np.pad(filled.cumsum(axis=-1), pad), np.pad(known.cumsum(axis=-1), pad)
-    seen = count[..., high] - count[..., low]
+
+    def within(values: Floats) -> Floats:
+        total = np.pad(values.cumsum(axis=-1), pad)
+        return np.asarray(total.take(high, axis=-1) - total.take(low, axis=-1))
+
+    seen = high - low if known.all() else within(known)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((total[..., high] - total[..., low]) / np.where(seen > 0, seen, np.nan))
+        return np.asarray(within(filled) / np.where(seen > 0, seen, np.nan))

@@ -93,14 +93,6 @@ class Landing(Tabled):
         first: datetime = self.table["month"][0]
         return first - DAY
 
-    def __repr__(self) -> str:
-        return f"<Landing: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        return block(self.sentence(), table(self.for_people(), unit=self.unit))
-
 
 def landing(frame: Frame, *, unit: str = "USD", seed: int = 0) -> Landing:
     """Say where the month that the last bucket is in will end.

@@ -178,9 +178,8 @@ def silent(frame: pl.DataFrame, said: pl.DataFrame, id_col: str, time_col: str, 
         quiet = quiet | (inside if row["unique_id"] is None else inside & (series == row["unique_id"]))
     for name, score in _bars(said).items():
         quiet = quiet | ((series == name) & (pl.col("score") <= score))
-    if frame.is_empty():
-        return pl.Series([], dtype=pl.Boolean)
-    return frame.select(silent=quiet.fill_null(value=False)).to_series()
+    # Where nobody has said anything it is a literal, of which `select` makes a single value.
+    return frame.with_columns(silent=quiet.fill_null(value=False)).get_column("silent")
 
 
 def _bars(said: pl.DataFrame) -> dict[str, float]:

@@ -106,14 +106,6 @@ class Speeds(Tabled):
             said.append(f"Ask why the first token of {row['model']} takes {slow}, {percent} longer than before.")
         return said
 
-    def __repr__(self) -> str:
-        return f"<Speeds: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        return block(self.sentence(), table(self.for_people()))
-
 
 def speeds(latency: Frame, before: Frame, errors: Frame) -> Speeds:
     """Put latencies and failures of each model side by side with the span before.

@@ -103,13 +103,9 @@ class TrackRecord(Tabled):
             said.append(f"Look at what changed in {_named(row)}: forecasts are {side}.")
         return said
 
-    def __repr__(self) -> str:
-        return f"<TrackRecord: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        return block(self.sentence(), table(self.for_people()), table(self.leads))
+    def tables(self) -> list[pl.DataFrame]:
+        """By series, and by how far ahead."""
+        return [self.for_people(), self.leads]
 
 
 def track_record(made: Frame | Backtest) -> TrackRecord:

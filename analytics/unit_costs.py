@@ -90,14 +90,6 @@ class UnitCosts(Tabled):
     def _name(self, row: dict[str, object]) -> str:
         return "/".join(str(row[dim]) for dim in self.by)
 
-    def __repr__(self) -> str:
-        return f"<UnitCosts: {self.sentence()}>"
-
-    def _repr_html_(self) -> str:
-        from analytics.render import block, table
-
-        return block(self.sentence(), table(self.for_people()))
-
 
 def unit_costs(frame: Frame, by: str | Sequence[str] = "model", *, since: When = None, until: When = None) -> UnitCosts:
     """Divide what was spent by requests and by tokens, beside the span of equal length before.

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
+from urllib.parse import parse_qs
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest, start_http_server
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -40,6 +41,9 @@ class Health:
         self._duration = gauge("duration_seconds", "How long the last collection took.").labels(collector)
         self._buffered = gauge("rows_buffered", "Rows that wait for the database.").labels(collector)
         self._bytes = gauge("buffered_bytes", "Bytes on disk of the rows that wait.").labels(collector)
+        self._limit = gauge(
+            "spool_limit_bytes", "Bytes that may wait on disk; beyond it the oldest are dropped."
+        ).labels(collector)
         self._oldest = gauge("oldest_buffered_seconds", "How long the oldest row waits.").labels(collector)
         self._errors = counter("errors", "Collections that failed.").labels(collector)
         self._missed = counter("missed", "Collections left out because an earlier one took too long.").labels(collector)
@@ -66,6 +70,7 @@ class Health:
     def watch(self, waiting: Callable[[], Waiting]) -> None:
         self._buffered.set_function(lambda: waiting().rows)
         self._bytes.set_function(lambda: waiting().size)
+        self._limit.set_function(lambda: waiting().limit)
         self._oldest.set_function(lambda: waiting().oldest_s)
 
     def wrote(self, table: str, rows: int) -> None:
@@ -91,6 +96,7 @@ class Exposition:
         settings: name the address and the port.
         registry: what is shown.
         more: what is shown after it, in parts, in the text format: for more series than a registry is fast enough for.
+            Whoever asks for names of the registry (`?name[]=`) is spared it.
 
     Raises:
         SettingsError: the address does not exist here or the port is taken.
@@ -126,7 +132,11 @@ class Exposition:
 def _page(registry: CollectorRegistry, more: Callable[[], Iterable[bytes]]) -> WSGIApplication:
     def page(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         headers = [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)]
-        whole = chain([generate_latest(registry)], more())
+        names = parse_qs(environ.get("QUERY_STRING", "")).get("name[]")  # as the library's own server has it
+        if names:
+            whole: Iterable[bytes] = [generate_latest(registry.restricted_registry(names))]
+        else:
+            whole = chain([generate_latest(registry)], more())
         if "gzip" in environ.get("HTTP_ACCEPT_ENCODING", ""):
             headers.append(("Content-Encoding", "gzip"))
             squeeze = zlib.compressobj(FAST, wbits=GZIP)

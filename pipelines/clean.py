@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bs4 import BeautifulSoup, Tag
 
 from pipelines import numbers
+from pipelines.numbers import Numbers
 
 # An output's own style would fight the page's and could ask another host.
 _FORBIDDEN = [
@@ -51,17 +53,23 @@ def defuse(soup: BeautifulSoup) -> None:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the page: where it stands, what it is called, and the file of its numbers with its content."""
+    """A table of the page: where it stands, what it is called, its numbers, and whether it shows only some of them."""
 
     place: Tag
     title: str
-    file: str
-    csv: bytes
+    numbers: Numbers
+    cut: bool
 
 
-def dress_tables(soup: BeautifulSoup) -> list[Table]:
-    """Let each table scroll by itself, set columns of numbers flush right, drop the data types that polars prints."""
+def dress_tables(soup: BeautifulSoup, frames: Mapping[str, Sequence[bytes]] | None = None) -> list[Table]:
+    """Let each table scroll by itself, set columns of numbers flush right, drop the data types that polars prints.
+
+    Args:
+        soup: the page.
+        frames: Parquet files of the frames that the tables of an element with `data-frames` show, by what that is.
+    """
     found = []
+    whole = _frames(soup, frames or {})
     for nr, table in enumerate(soup.find_all("table"), 1):
         _undress_polars(table)
         table.attrs.pop("border", None)
@@ -71,7 +79,10 @@ def dress_tables(soup: BeautifulSoup) -> list[Table]:
         label = f"Table {nr}: {title}" if title else f"Table {nr}"
         attributes = {"class": "scroll", "tabindex": "0", "role": "group", "aria-label": label}
         place = table.wrap(soup.new_tag("div", attrs=attributes))
-        found.append(Table(place, title, numbers.name("table", nr, title), numbers.file(*numbers.of_table(table))))
+        called, frame = numbers.name("table", nr, title), whole.get(id(table))
+        shown = numbers.of_table(called, table)
+        behind = numbers.of_frame(called, frame) if frame is not None else shown
+        found.append(Table(place, title, behind, cut=behind.rows > shown.rows))
     return found
 
 
@@ -81,6 +92,17 @@ def caption_images(soup: BeautifulSoup) -> None:
         if not image.get("alt"):
             heading = image.find_previous(["h1", "h2", "h3"])
             image["alt"] = f"Picture: {heading.get_text(' ', strip=True)}" if heading else "Picture"
+
+
+def _frames(soup: BeautifulSoup, frames: Mapping[str, Sequence[bytes]]) -> dict[int, bytes]:
+    """The frame of each table that has one, by the identity of its tag."""
+    found: dict[int, bytes] = {}
+    for output in soup.select("[data-frames]"):
+        tables, files = output.find_all("table"), frames.get(str(output["data-frames"]), ())
+        if len(tables) == len(files):
+            found |= {id(table): file for table, file in zip(tables, files, strict=True)}
+        output.unwrap()
+    return found
 
 
 def _title(table: Tag) -> str:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import psycopg
+from pydantic import SecretStr
 
 from collectors.rabbitmq.access import from_settings
 from collectors.rabbitmq.ask import Ask
 from collectors.rabbitmq.health import checks
 from collectors.rabbitmq.offer import Offer, offer
+from pipelines.chromium import PROGRAMS, program
 from store.connect import connect
 from store.embedded import EmbeddedServer
-from store.errors import GaugebookError
+from store.errors import GaugebookError, PrintError
 from store.migrate import back_end, migrations, pending
 from store.queries import named
 from store.settings import Settings, config_file
@@ -28,19 +31,31 @@ PARTS = {
 }
 
 
+State: TypeAlias = Literal["ok", "absent", "broken"]
+
+
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: whether it is well, what was found, and what to do."""
+    """One thing that was looked at: whether it is well, what was found, and what to do.
+
+    `parts` names what the state is due to, where that are several: other parts are news, though the state is the same.
+    """
 
     what: str
-    state: Literal["ok", "absent", "broken"]
+    state: State
     found: str
     advice: str = ""
+    parts: tuple[str, ...] = ()
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Look at the configuration, the installed parts, the database, each source and the broker."""
-    return [_configuration(), *_parts(), *_database(settings), *_broker(settings)]
+    """Look at the configuration, the installed parts, the browser, the database, each source and the broker."""
+    return [*installed(), *database(settings, _sources), *broker(settings)]
+
+
+def installed() -> list[Finding]:
+    """The configuration, the parts of Gaugebook and the browser."""
+    return [_configuration(), *_parts(), _browser()]
 
 
 def _configuration() -> Finding:
@@ -59,7 +74,18 @@ def _parts() -> list[Finding]:
     ]
 
 
-def _database(settings: Settings) -> list[Finding]:
+def _browser() -> Finding:
+    """Whether there is what makes a PDF of a page and a picture of a chart."""
+    what = "PDF and pictures"
+    try:
+        return Finding(what, "ok", f"by {program()}")
+    except PrintError:
+        advice = "`apt-get install chromium`; reports are made without it, but have no PDF, and e-mail no pictures"
+        return Finding(what, "absent", f"none of {', '.join(PROGRAMS)} is on PATH", advice)
+
+
+def database(settings: Settings, more: Callable[[psycopg.Connection], list[Finding]]) -> list[Finding]:
+    """The database, and what `more` finds in it; it is neither started nor changed."""
     server = EmbeddedServer(settings.home)
     if settings.dsn is None and not server.answers():
         return [
@@ -71,7 +97,8 @@ def _database(settings: Settings) -> list[Finding]:
             )
         ]
     try:
-        with connect(settings) as connection:
+        with connect(_there(settings, server)) as connection:
+            connection.read_only = True
             version = connection.execute("SHOW server_version").fetchone()
             ledger = connection.execute("SELECT to_regclass('audit.schema_migrations')").fetchone()
             if ledger == (None,):
@@ -83,11 +110,18 @@ def _database(settings: Settings) -> list[Finding]:
                 return [
                     Finding("database", "broken", f"{found}; {len(due)} migrations are due", "`gaugebook db migrate`")
                 ]
-            return [Finding("database", "ok", found), *_sources(connection)]
+            return [Finding("database", "ok", found), *more(connection)]
     except GaugebookError as error:
         return [Finding("database", "broken", str(error))]
     except psycopg.Error as error:
         return [Finding("database", "broken", str(error).splitlines()[0])]
+
+
+def _there(settings: Settings, server: EmbeddedServer) -> Settings:
+    """The settings with the embedded server named: should it end in this moment, it is not started again."""
+    if settings.dsn is not None:
+        return settings
+    return settings.model_copy(update={"dsn": SecretStr(server.conninfo(settings.database))})
 
 
 def _sources(connection: psycopg.Connection) -> list[Finding]:
@@ -112,7 +146,8 @@ ADVICE = {
 }
 
 
-def _broker(settings: Settings) -> list[Finding]:
+def broker(settings: Settings) -> list[Finding]:
+    """What the broker offers, what it lacks, and whether it is well."""
     try:
         found = offer(settings, timeout_s=3.0)
     except GaugebookError as error:
@@ -120,7 +155,7 @@ def _broker(settings: Settings) -> list[Finding]:
     refused = found.ways["management"]
     if found.choice is None:
         advice = "name it in GAUGEBOOK_RABBITMQ_URL" if refused is None or refused.kind == "down" else ""
-        state: Literal["absent", "broken"] = "absent" if refused is None or refused.kind == "down" else "broken"
+        state: State = "absent" if refused is None or refused.kind == "down" else "broken"
         return [Finding("RabbitMQ", state, str(refused or "nothing answers"), advice)]
     return [
         Finding("RabbitMQ", "ok", _offered(found)),

@@ -10,6 +10,7 @@ from html import unescape
 from typing import Any
 
 from pipelines import numbers, traces
+from pipelines.numbers import Numbers
 
 MIME = "application/vnd.plotly.v1+json"
 DEFAULT_HEIGHT = 380  # pixels
@@ -27,12 +28,7 @@ class Figure:
     alt: str
     height: int
     spec: str
-    csv: bytes = b""
-
-    @property
-    def file(self) -> str:
-        """The name of the file of its numbers."""
-        return numbers.name("chart", self.number, self.title)
+    numbers: Numbers
 
     @property
     def key(self) -> str:
@@ -60,7 +56,7 @@ def figure(number: int, bundle: Mapping[str, Any]) -> Figure:
         alt=str(alt or "") or traces.sentence(title, data, layout),
         height=int(height) if height else DEFAULT_HEIGHT,
         spec=json_in_script({"data": data, "layout": layout}),
-        csv=numbers.file(*traces.rows(data)),
+        numbers=numbers.of_rows(numbers.name("chart", number, title), *traces.rows(data)),
     )
 
 

@@ -1,4 +1,4 @@
-"""What the schedule has written, as Prometheus gauges: read from the store when they are asked for.
+"""What the schedule has written and how the store is, as Prometheus gauges: read from it when they are asked for.
 
 Every host that serves them tells the same, and one that has just started tells it at once. What was written by a run
 whose next slot has been due for an hour is left out: an alert must not stand on a forecast of yesterday.
@@ -17,6 +17,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from psycopg.rows import dict_row
 
+from pipelines.queue_peaks import HORIZON_H, NOW, QUEUE, foreseen, peaks
 from pipelines.schedule import Job, stale_after
 from store.connect import connect
 from store.errors import GaugebookError
@@ -24,6 +25,8 @@ from store.queries import named
 from store.settings import Settings
 
 TOP = 50  # queues, budgets and series of one job that are told one by one
+PEAKS = 200  # queues of which is told how full they will be: as many as the job looks at
+PERIODS = 200  # budgets whose period is told: as many as the tap tells of
 FINDINGS_H = 24  # hours in which a finding counts
 OTHER = "other"
 QUANTILES = {"total": "0.5", "lo_80": "0.1", "hi_80": "0.9", "lo_95": "0.025", "hi_95": "0.975"}
@@ -67,6 +70,8 @@ class Gauges(Collector):
             def rows(query: str, **parameters: object) -> Sequence[Row]:
                 return cursor.execute(named(query).sql, parameters).fetchall()
 
+            yield from of_rollups(rows("rollup_lag"))
+            yield from of_periods(rows("budgets"))
             health = rows("schedule_health", jobs=list(jobs))
             now = health[0]["now"] if health else None
             yield from of_jobs(jobs, health)
@@ -80,7 +85,12 @@ class Gauges(Collector):
             yield from of_forecasts(fresh("latest_forecast_totals", "forecasts"))
             yield from of_budgets(fresh("latest_budget_outlooks", "budgets"))
             if now is not None:
-                yield from of_queues(fresh("latest_queue_outlooks", "queues"), now)
+                outlooks = fresh("latest_queue_outlooks", "queues")
+                yield from of_queues(outlooks, now)
+                known = foreseen(outlooks)[:PEAKS]
+                asked = {name: [row[name] for row in known] for name in QUEUE}
+                seen = rows("queues_now", since=now - NOW, until=now, **asked) if known else []
+                yield from of_peaks(known, seen, now)
             watching = [*wrote["anomalies"], *wrote["change_points"]]
             if watching:
                 yield from of_findings(rows("recent_findings", jobs=watching, hours=FINDINGS_H))
@@ -123,6 +133,33 @@ def of_jobs(jobs: Mapping[str, Job], health: Sequence[Row]) -> Iterator[GaugeMet
     yield each("failures", "Attempts that failed or were interrupted since.", lambda _, row: row["failures"])
     yield each("running", "1 while it is being made.", lambda _, row: row["running"])
     yield each("stale", "1 where its next slot has been due for an hour.", stale)
+
+
+def of_rollups(rows: Sequence[Row]) -> Iterator[GaugeMetricFamily]:
+    """How far the stored rollups are behind the raw rows."""
+    yield _family(
+        "gaugebook_rollup_lag_seconds",
+        "Since rollups were refreshed, where rows wait for it.",
+        ("family",),
+        [((row["family"],), row["lag_s"]) for row in rows],
+    )
+    yield _family(
+        "gaugebook_rollup_waiting_hours",
+        "Hours before this one with rows that wait to be rolled up; absent on TimescaleDB.",
+        ("family",),
+        [((row["family"],), row["late_hours"]) for row in rows],
+    )
+
+
+def of_periods(rows: Sequence[Row]) -> Iterator[GaugeMetricFamily]:
+    """When each budget begins anew: of all that hold, also where no job looks ahead."""
+    holding = sorted((row for row in rows if row["enabled"]), key=lambda row: (row["resets_at"], row["name"]))
+    yield _family(
+        "gaugebook_budget_resets_timestamp_seconds",
+        "When the running period of the budget ends.",
+        ("budget",),
+        [((row["name"],), row["resets_at"].timestamp()) for row in holding[:PERIODS]],
+    )
 
 
 def of_forecasts(rows: Sequence[Row]) -> Iterator[GaugeMetricFamily]:
@@ -178,7 +215,6 @@ def of_budgets(rows: Sequence[Row]) -> Iterator[GaugeMetricFamily]:
 def of_queues(rows: Sequence[Row], now: datetime) -> Iterator[GaugeMetricFamily]:
     """How long each queue has until it is full and until it is empty; of those that are not shown the soonest."""
     shown, rest = rows[:TOP], rows[TOP:]
-    labels = ("cluster", "vhost", "queue")
 
     def ahead(row: Row, column: str) -> float | None:
         """Seconds from now; the table counts them from the end of what was looked at."""
@@ -188,12 +224,12 @@ def of_queues(rows: Sequence[Row], now: datetime) -> Iterator[GaugeMetricFamily]
 
     def each(column: str, name: str, text: str, value: Callable[[Row], float | None]) -> GaugeMetricFamily:
         told: list[tuple[tuple[str, ...], float | None]] = [
-            (tuple(row[label] for label in labels), value(row)) for row in shown
+            (tuple(row[label] for label in QUEUE), value(row)) for row in shown
         ]
         others = [known for row in rest if (known := value(row)) is not None]
         if others and column == "full_s":
             told.append((("", "", OTHER), min(others)))
-        return _family(f"gaugebook_queue_{name}", text, labels, told)
+        return _family(f"gaugebook_queue_{name}", text, QUEUE, told)
 
     yield each(
         "full_s",
@@ -215,6 +251,16 @@ def of_queues(rows: Sequence[Row], now: datetime) -> Iterator[GaugeMetricFamily]
         "utilisation_ratio",
         "Arrivals over what its consumers can serve.",
         lambda row: row["utilisation"],
+    )
+
+
+def of_peaks(outlooks: Sequence[Row], seen: Sequence[Row], now: datetime) -> Iterator[GaugeMetricFamily]:
+    """How full queues will be soon."""
+    yield _family(
+        "gaugebook_queue_expected_peak_ratio",
+        f"The most it is expected to hold in {HORIZON_H} hours, by forecast and arrivals now, over what it may hold.",
+        QUEUE,
+        [(tuple(row[name] for name in QUEUE), share) for row, share in peaks(outlooks, seen, now)],
     )
 
 

@@ -14,6 +14,7 @@ from pipelines.execute import RUN_LIMIT_S
 from pipelines.keep import forget
 from pipelines.ledger import Run
 from pipelines.lock import wait_for_turn
+from pipelines.numbers import CALLED
 from pipelines.pages import files, head, replace, usable, write_assets
 from pipelines.parameters import Value
 from pipelines.prints import PDF
@@ -92,11 +93,17 @@ def _pdf(folder: Path, run: Run) -> str | None:
     return path if (folder / path).is_file() else None
 
 
-def _numbers(folder: Path, run: Run) -> list[tuple[str, str]]:
-    """The CSV files of a run, each as what it holds and its path."""
-    found = (folder / files(run)).glob("*.csv")
-    order = sorted(found, key=lambda path: (path.stem.split("-")[0], int(path.stem.split("-")[1])))
-    return [(path.stem.replace("-", " "), f"{files(run)}/{path.name}") for path in order]
+def _numbers(folder: Path, run: Run) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The files of numbers of a run: what they hold, and each by its kind and path."""
+    there = folder / files(run)
+    order = sorted(there.glob("*.csv"), key=lambda path: (path.stem.split("-")[0], int(path.stem.split("-")[1])))
+    return [
+        (path.stem.replace("-", " "), [
+            (called, f"{files(run)}/{path.stem}.{ending}")
+            for ending, called in CALLED.items() if (there / f"{path.stem}.{ending}").is_file()
+        ])
+        for path in order
+    ]  # fmt: skip
 
 
 def _undelivered(delivery: Mapping[str, object]) -> str:

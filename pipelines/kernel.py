@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_event_loop, run_sync
+from nbclient.exceptions import CellExecutionError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
 from papermill.log import logger as papermill_log
@@ -32,6 +33,9 @@ MAX_SOCKET_PATH = 90  # a Unix socket's path holds 107 bytes, and `-ipc-5` is ad
 
 # Plotly imports nbformat to show a chart; see `jupyter.quick_import`.
 QUICK = "import sys; sys.modules.setdefault('rfc3987_syntax', None); del sys"
+
+# Tables take their frames along, for the files of numbers beside the page.
+WHOLE = "from analytics.jupyter.frames import register; register(get_ipython()); del register"
 
 # Memory that is written to, not addresses that are only set aside: Arrow sets aside gigabytes.
 BOUNDED = "import resource; resource.setrlimit(resource.RLIMIT_DATA, ({0}, {0})); del resource"
@@ -63,6 +67,25 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
         self.pid = getattr(self.km.provisioner, "pid", 0)
 
     start_new_kernel = run_sync(async_start_new_kernel)
+
+    def papermill_execute_cells(self) -> None:
+        """As papermill does, but the notebook is written once a cell, when its code begins, and not twice.
+
+        What was done before is on the disk then, should the run be killed.
+        """
+        for index, cell in enumerate(self.nb.cells):
+            if cell.cell_type != "code":
+                continue
+            try:
+                self.nb_man.cell_start(cell, index)
+                self.execute_cell(cell, index)
+            except CellExecutionError as error:
+                self.nb_man.cell_exception(cell, cell_index=index, exception=error)
+                break
+            finally:
+                output, self.nb_man.output_path = self.nb_man.output_path, None
+                self.nb_man.cell_complete(cell, cell_index=index)
+                self.nb_man.output_path = output
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
         if msg["msg_type"] in PRINTED:
@@ -116,7 +139,7 @@ class GaugebookEngine(Engine):  # type: ignore[misc]
         **_unused: Any,
     ) -> None:
         deadline = time.monotonic() + run_limit_s
-        code = [QUICK] if memory_mb is None else [QUICK, BOUNDED.format(memory_mb * 1_000_000)]
+        code = [QUICK, WHOLE] if memory_mb is None else [QUICK, WHOLE, BOUNDED.format(memory_mb * 1_000_000)]
 
         def executed() -> None:
             client.measure()

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from collectors.llm.budget.declare import Standing
 from store.settings import Settings
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from analytics import Outlook
 
 Span = tuple[datetime | None, datetime | None]
 
 SCOPE = ("team", "project", "model")
-STALE = timedelta(days=1)  # before the period began: what ended earlier tells nothing of it
 
 
 def outlooks(
@@ -38,13 +34,14 @@ def outlooks(
         days: how far the past reaches back from there. Default: all of it.
     """
     from analytics import budget, load
+    from analytics.declared_budgets import STALE, whose
 
     end = at or datetime.now(UTC)
     since = None if days is None else end - timedelta(days=days)
     spend = load.llm(settings, by=SCOPE, since=since, until=at)
     for each in budgets:
         one = each if at is None else _standing(each, at)
-        rows = _counted(spend, one)  # type: ignore[arg-type]  # it is polars, as asked
+        rows = whose(spend, one.team, one.project, one.model)  # type: ignore[arg-type]  # it is polars, as asked
         span: Span = (rows["ds"].min(), rows["ds"].max())  # type: ignore[assignment]  # datetimes, or null
         if one.key is not None or span[1] is None or span[1] < one.starts_at - STALE:
             yield one, None, span
@@ -60,19 +57,3 @@ def _standing(one: Standing, at: datetime) -> Standing:
         return replace(one, starts_at=day, resets_at=day + timedelta(days=1))
     month = day.replace(day=1)
     return replace(one, starts_at=month, resets_at=(month + timedelta(days=32)).replace(day=1))
-
-
-def _counted(spend: pl.DataFrame, one: Standing) -> pl.DataFrame:
-    """The series that a budget counts; a star in its model stands for any text."""
-    import polars as pl
-
-    rows = spend
-    for dim in ("team", "project"):
-        wanted = getattr(one, dim)
-        rows = rows if wanted is None else rows.filter(pl.col(dim) == wanted)
-    if one.model is not None:
-        # Only the star is special in a budget.
-        pattern = one.model.replace("[", "[[]").replace("?", "[?]")
-        models = [name for name in rows["model"].unique() if fnmatchcase(name, pattern)]
-        rows = rows.filter(pl.col("model").is_in(models))
-    return rows

@@ -12,6 +12,7 @@ from pipelines.coverage import Coverage
 from pipelines.figures import MIME, Figure, figure
 from pipelines.jupyter import quick_import
 from pipelines.notebooks import first_sentence
+from pipelines.numbers import CALLED
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -38,7 +39,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Page:
-    """The page of a run, and the CSV files that it links to, by name."""
+    """The page of a run, and the files of numbers that it links to, by name."""
 
     html: str
     files: Mapping[str, bytes]
@@ -61,7 +62,7 @@ def render(notebook: Path, heading: Heading) -> Page:
     from pipelines.clean import caption_images, defuse, dress_tables
 
     read: Any = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
-    figures = _take_figures(read)
+    figures, frames = _taken(read)
     exporter = HTMLExporter(  # type: ignore[no-untyped-call]
         template_name="gaugebook",
         extra_template_basedirs=[str(TEMPLATES)],
@@ -72,7 +73,7 @@ def render(notebook: Path, heading: Heading) -> Page:
     )
     soup = BeautifulSoup(exporter.from_notebook_node(read)[0], "html.parser")
     defuse(soup)
-    tables = dress_tables(soup)
+    tables = dress_tables(soup, frames)
     caption_images(soup)
     first = soup.find("h1")
     title = heading.title or (first.get_text() if first else heading.report)
@@ -85,7 +86,7 @@ def render(notebook: Path, heading: Heading) -> Page:
         place.replace_with(BeautifulSoup(chart_template.render(chart=chart, heading=heading), "html.parser"))
     table_template = environment().get_template("numbers.html.j2")
     for table in tables:
-        link = table_template.render(file=table.file, title=table.title, heading=heading)
+        link = table_template.render(numbers=table.numbers, title=table.title, cut=table.cut, heading=heading)
         table.place.insert_after(BeautifulSoup(link, "html.parser"))
     sections = [(str(h2.get("id", "")), h2.get_text()) for h2 in soup.find_all("h2") if h2.get("id")]
     paragraph = soup.select_one("p:not(.csv)")
@@ -93,7 +94,8 @@ def render(notebook: Path, heading: Heading) -> Page:
     page = environment().get_template("report.html.j2")
     body = Markup(str(soup))  # noqa: S704  # this is the HTML that was made fit above
     html = page.render(heading=heading, title=title, summary=summary, body=body, figures=figures, sections=sections)
-    return Page(html, {chart.file: chart.csv for chart in figures} | {table.file: table.csv for table in tables})
+    numbers = [chart.numbers for chart in figures] + [table.numbers for table in tables]
+    return Page(html, {name: content for one in numbers for name, content in one.files().items()})
 
 
 PRIORITY = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain"]
@@ -112,6 +114,7 @@ def environment() -> Environment:
     )
     made.filters["moment"] = moment
     made.filters["duration"] = duration
+    made.filters["called"] = CALLED.__getitem__
     return made
 
 
@@ -134,9 +137,15 @@ def duration(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
 
 
-def _take_figures(notebook: Any) -> list[Figure]:
-    """Replace each Plotly output by a place for its chart, and drop what a reader has no use for."""
+def _taken(notebook: Any) -> tuple[list[Figure], dict[str, list[bytes]]]:
+    """Put places for its charts into a notebook, and drop what a reader has no use for.
+
+    The charts, and the frames behind the tables of an output by the name that its HTML then has.
+    """
+    from analytics.jupyter import frames
+
     figures: list[Figure] = []
+    carried: dict[str, list[bytes]] = {}
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
@@ -149,8 +158,12 @@ def _take_figures(notebook: Any) -> list[Figure]:
                 figures.append(figure(len(figures) + 1, data[MIME]))
                 output.data = {"text/html": f'<div data-chart="{figures[-1].key}"></div>'}
             else:
+                if frames.MIME in data and "text/html" in data:
+                    name = str(len(carried))
+                    carried[name] = frames.unpacked(data[frames.MIME])
+                    data["text/html"] = f'<div data-frames="{name}">{data["text/html"]}</div>'
                 for kind in DROPPED & set(data):
                     del data[kind]
             kept.append(output)
         cell.outputs = kept
-    return figures
+    return figures, carried

@@ -21,12 +21,15 @@ from store.settings import Settings
 ADDRESS = "127.0.0.1"
 PORT = 8790
 # What a folder of reports holds. No name begins with a dot, so no way leads out of it or to a file half written.
-SHOWN = re.compile(r"(?:assets/|history/(?:[\w-][\w.-]*/)?)?[\w-][\w.-]*\.(html|js|ipynb|csv|pdf|png)", re.ASCII)
+SHOWN = re.compile(
+    r"(?:assets/|history/(?:[\w-][\w.-]*/)?)?[\w-][\w.-]*\.(html|js|ipynb|csv|parquet|pdf|png)", re.ASCII
+)
 KINDS = {
     "html": "text/html; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "ipynb": "application/x-ipynb+json",
     "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
     "pdf": "application/pdf",
     "png": "image/png",
 }
@@ -95,7 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
         if kind is None or not file.is_file() or not file.resolve().is_relative_to(self._folder):
             self._say(HTTPStatus.NOT_FOUND, "there is no such report")
             return
-        self._send(HTTPStatus.OK, KINDS[kind[1]], file.read_bytes(), download=kind[1] in ("ipynb", "csv"))
+        self._send(HTTPStatus.OK, KINDS[kind[1]], file.read_bytes(), download=kind[1] in ("ipynb", "csv", "parquet"))
 
     def _index(self) -> None:
         try:

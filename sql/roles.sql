@@ -57,7 +57,7 @@ GRANT SELECT ON
     metrics.llm_billed, metrics.llm_billed_latest,
     metrics.rabbitmq_queues, metrics.rabbitmq_nodes, metrics.rabbitmq_overview, metrics.rabbitmq_queues_hourly, metrics.rabbitmq_queues_daily,
     metrics.rabbitmq_queues_hourly_stored, metrics.rabbitmq_queues_daily_stored, metrics.rabbitmq_metrics_hourly, metrics.rabbitmq_metrics_daily,
-    metrics.team_grants, metrics.policies, metrics.policy_status,
+    metrics.team_grants, metrics.policies, metrics.policy_status, metrics.rollup_lag,
     analytics.forecasts, analytics.forecast_totals, analytics.anomalies, analytics.change_points, analytics.budget_outlooks, analytics.queue_outlooks,
     analytics.scorer_states, analytics.anomaly_verdicts, analytics.report_run, analytics.report_job, audit.schema_migrations
 TO gaugebook_reader;

@@ -125,7 +125,9 @@ class Settings(BaseSettings):
     refresh_every_s: float = Field(60.0, ge=1, le=86400, description="seconds between two refreshes of the rollups")
     backups: Path | None = Field(None, description="folder of backups and archived WAL; none: `home`/backups")
     keep_backups: int = Field(7, ge=1, description="full backups to keep, with all that they need")
-    prometheus_url: str | None = Field(None, description="Prometheus address whose data is backed up too")
+    prometheus_url: str | None = Field(
+        None, description="Prometheus address that `doctor --watch` asks, and whose data is backed up too"
+    )
     openai_admin_key: SecretStr | None = Field(None, description="admin key that reads OpenAI's usage and cost reports")
     anthropic_admin_key: SecretStr | None = Field(
         None, description="admin key that reads Anthropic's usage and cost reports"

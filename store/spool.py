@@ -188,7 +188,7 @@ class Spool:
             first = next((segment for segment in self._segments if segment.number == since.segment), None)
             oldest = self._taken[0].at_s if self._taken else self._next_at()
         age_s = max(0.0, time.time() - oldest) if rows and oldest is not None else 0.0  # the clock may be set back
-        return Waiting(rows, size - (since.offset if first else 0), age_s)
+        return Waiting(rows, size - (since.offset if first else 0), age_s, self._limit)
 
     def close(self) -> None:
         """Let go of the folder; what waits is delivered by the next process of this collector."""

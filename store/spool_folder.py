@@ -14,6 +14,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from store.errors import SpoolError
+from store.segment import header_at
 
 CURSOR = "cursor"
 SUFFIX = ".spool"
@@ -25,6 +26,14 @@ class Place(NamedTuple):
 
     segment: int
     offset: int
+
+
+class Left(NamedTuple):
+    """What waits in a folder: bytes, and when the oldest of them was written (seconds since 1970)."""
+
+    name: str
+    size: int
+    oldest_at_s: float | None
 
 
 class Folder:
@@ -62,13 +71,7 @@ class Folder:
 
     def cursor(self) -> Place:
         """Up to where everything is delivered. Where that is not known, nothing counts as delivered."""
-        try:
-            found = _CURSOR.fullmatch((self.path / CURSOR).read_text("ascii"))
-        except (OSError, UnicodeError):
-            found = None
-        if found is None or int(found[3], 16) != _check(place := Place(int(found[1]), int(found[2]))):
-            return Place(0, 0)
-        return place
+        return _cursor(self.path)
 
     def move_cursor(self, place: Place) -> None:
         """Remember that everything up to `place` is delivered.
@@ -112,6 +115,29 @@ class Folder:
                 os.close(lock)
 
 
+def left(root: Path) -> Iterator[Left]:
+    """What waits in each folder of `root`, by its files alone: no lock is taken, and whoever has it goes on."""
+    for path in sorted(root.glob("*-*")):
+        done, size, oldest_at_s = _cursor(path), 0, None
+        for number, file in _segments(path):
+            start = done.offset if number == done.segment else 0
+            with suppress(OSError):  # what is delivered in this moment is removed
+                waits = file.stat().st_size - start
+                if number >= done.segment and waits > 0:
+                    oldest_at_s = oldest_at_s or _written_at(file, start)
+                    size += waits
+        yield Left(path.name, size, oldest_at_s)
+
+
+def _written_at(file: Path, offset: int) -> float | None:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        head = header_at(descriptor, offset)
+    finally:
+        os.close(descriptor)
+    return head and head.at_s
+
+
 def _claim(root: Path, collector: str) -> tuple[Path, int]:
     for number in count():
         path = root / f"{collector}-{number}"
@@ -136,6 +162,16 @@ def _lock(path: Path) -> int | None:
             return None
         raise
     return descriptor
+
+
+def _cursor(folder: Path) -> Place:
+    try:
+        found = _CURSOR.fullmatch((folder / CURSOR).read_text("ascii"))
+    except (OSError, UnicodeError):
+        found = None
+    if found is None or int(found[3], 16) != _check(place := Place(int(found[1]), int(found[2]))):
+        return Place(0, 0)
+    return place
 
 
 def _segments(folder: Path) -> list[tuple[int, Path]]:

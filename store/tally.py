@@ -18,11 +18,15 @@ REASONS = (
 
 @dataclass(frozen=True)
 class Waiting:
-    """What waits for the database: rows, their bytes on disk or in memory, and the age of the oldest in seconds."""
+    """What waits for the database: rows, their bytes on disk, the age of the oldest in seconds.
+
+    `limit` is how many bytes may wait; 0 where rows are kept in memory, which counts them.
+    """
 
     rows: int = 0
     size: int = 0
     oldest_s: float = 0.0
+    limit: int = 0
 
 
 class Tally(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -15,12 +16,24 @@ hypothesis.settings.load_profile("gaugebook")
 # Before anything makes a console: what the tests look for must not be folded at the width of some terminal.
 os.environ["COLUMNS"] = "200"
 
+# A run in the background of a shell ignores Ctrl-C, and so would every program that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # Helpers assert too, and have to say what they saw. `tests` itself is there already.
 pytest.register_assert_rewrite(
     *(f"tests.{path.stem}" for path in Path(__file__).parent.glob("[a-z]*") if path.stem != "conftest")
 )
 
 pytest_plugins = [f"tests.{path.stem}" for path in sorted(Path(__file__).parent.glob("fix_*.py"))]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long is left to `make drill`."""
+    if "GAUGEBOOK_TEST_DRILL" not in os.environ:
+        for item in items:
+            if item.get_closest_marker("drill"):
+                item.add_marker(pytest.mark.skip(reason="a drill: make drill"))
 
 
 @pytest.fixture(autouse=True)

@@ -120,9 +120,9 @@ def store(request: pytest.FixtureRequest) -> Iterator[Settings]:
         yield settings
 
 
-@pytest.fixture(params=BACK_ENDS)
+@pytest.fixture(params=dict.fromkeys([os.environ.get(STORE, "embedded"), "timescale"]))
 def any_store(request: pytest.FixtureRequest) -> Iterator[Settings]:
-    """Settings of a fresh, migrated database on every back end in turn."""
+    """Settings of a fresh, migrated database on a plain back end and on TimescaleDB in turn; in tests/store on every one."""
     with migrated(request, request.param) as settings:
         yield settings
 

@@ -30,7 +30,7 @@ class Prometheus:
     def __init__(self, folder: Path, port: int, scheme: str = "http", **options: Any) -> None:
         self.folder, self.port, self.url = folder, port, f"{scheme}://127.0.0.1:{port}"
         self.version = ""
-        self.client = httpx2.Client(base_url=self.url, trust_env=False, **options)
+        self.client = httpx2.Client(base_url=self.url, **{"timeout": 30, "trust_env": False, **options})
 
     def scrape(self, *targets: str) -> None:
         """Scrape these `host:port` and no others from now on."""

@@ -119,7 +119,7 @@ class Broker:
 
     def user(self, name: str, *, tags: str = "", password: str = "s3cret") -> str:
         """The management address for a new user, who may do everything in `/` that the tags do not keep from them."""
-        with httpx2.Client(base_url=self.url, trust_env=False) as client:
+        with httpx2.Client(base_url=self.url, trust_env=False, timeout=60) as client:
             client.put(f"/api/users/{name}", json={"password": password, "tags": tags}).raise_for_status()
             rights = {"configure": ".*", "write": ".*", "read": ".*"}
             client.put(f"/api/permissions/%2F/{name}", json=rights).raise_for_status()

@@ -78,6 +78,7 @@ main()
 """
 EXTRA_MODULES = {
     "adbc_driver_postgresql",
+    "grafana_foundation_sdk",
     "jupyterlab",
     "jupytext",
     "nbconvert",

@@ -99,6 +99,9 @@ class Metrics:
         self._tokens = by("llm_tokens_total", "Tokens as reported; some kinds are parts of others.", *_WHO, "kind")
         self._cost = by("llm_cost_usd_total", "Cost of the requests that have a price.", *_WHO)
         self._unpriced = by("llm_unpriced_requests_total", "Requests that ended well and have no price.", *_WHO)
+        self._unmetered = by(
+            "llm_unmetered_requests_total", "Requests that ended well without a word on tokens.", *_WHO
+        )
         self._ttft = latency(
             "llm_time_to_first_token_seconds", "Seconds to the first real token of a stream.", TTFT_BUCKETS
         )
@@ -117,6 +120,9 @@ class Metrics:
         self._damaged = counter("llm_spool_damaged_total", "Records of the spool that cannot be read.", "kind")
         self._waiting = Gauge("llm_waiting_rows", "Rows that wait for the database.", registry=registry)
         self._bytes = Gauge("llm_waiting_bytes", "Bytes on disk of the rows that wait.", registry=registry)
+        self._limit = Gauge(
+            "llm_waiting_limit_bytes", "Bytes that may wait; beyond it the oldest are dropped.", registry=registry
+        )
         self._oldest = Gauge("llm_oldest_waiting_seconds", "How long the oldest row waits.", registry=registry)
         for reason in ("queue_full", "refused", *REASONS):
             self._dropped.labels(reason)
@@ -130,6 +136,7 @@ class Metrics:
     def watch(self, waiting: Callable[[], Waiting]) -> None:
         self._waiting.set_function(lambda: waiting().rows)
         self._bytes.set_function(lambda: waiting().size)
+        self._limit.set_function(lambda: waiting().limit)
         self._oldest.set_function(lambda: waiting().oldest_s)
 
     def watch_budgets(self, standing: Callable[[], Iterable[BudgetLeft]]) -> None:
@@ -176,6 +183,8 @@ class Metrics:
             self._cost[who].inc(float(request.cost_usd))
         elif request.status == "ok":
             self._unpriced[who].inc()
+        if request.status == "ok" and request.usage_source == "missing":
+            self._unmetered[who].inc()
         if not error:
             self._observe_latencies(request, *who[:2])
         if self.push is not None:

@@ -30,6 +30,14 @@ CHECKS = {
 }
 BEFORE_38 = {"node": "/api/healthchecks/node"}  # the one there was before 3.8.10; it is costly and deprecated
 
+# What an error of the broker means where it is known. listener_expiring_within of
+# rabbit_mgmt_wm_health_check_certificate_expiration.erl, v3.8.10 to v4.3.5: where it finds a certificate that ends and
+# the listener has no cacertfile, or where it cannot read a file, it breaks off.
+BREAKS_OFF = {
+    "certificate_expiration": "the broker breaks off: a certificate ends within a month and its listener has no "
+    "cacertfile, or a file of a listener cannot be read"
+}
+
 MOST = 500  # characters of a reason
 
 
@@ -54,6 +62,8 @@ def _check(ask: Ask, name: str, path: str) -> Check | None:
         return Check(name, "unknown", "this user may not ask")
     if status == codes.SERVICE_UNAVAILABLE or said.get("status") == "failed":
         return Check(name, "failed", _reason(said))
+    if status == codes.INTERNAL_SERVER_ERROR and name in BREAKS_OFF:
+        return Check(name, "failed", BREAKS_OFF[name])
     if status == codes.OK:
         return Check(name, "passed")
     return Check(name, "unknown", f"the broker answers with status {status}")

@@ -15,6 +15,7 @@ from pipelines.cli import (
     billing,
     budget,
     collect,
+    dashboards,
     database,
     demo,
     doctor,
@@ -68,6 +69,7 @@ app.add_typer(budget.app, name="budget")
 app.add_typer(report.app, name="report")
 app.command()(tick.tick)
 app.command()(lab.lab)
+app.add_typer(dashboards.app, name="dashboards")
 app.add_typer(database.app, name="db")
 
 INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 QUEUE = ("cluster", "vhost", "queue")
 FLOW = ("messages", "consumers", "arriving_per_s", "served_per_s", "capacity_per_s", "capacity_seen", "utilisation")
 TIMES = ("age_s", "drain_s", "max_length", "full_s", "p_full", "peak_messages", "consumers_needed")
-COLUMNS = (*QUEUE, "horizon_s", *FLOW, *TIMES, "engine", "trained_from", "trained_until")
+COLUMNS = (*QUEUE, "horizon_s", *FLOW, *TIMES, "arriving_ahead_per_s", "engine", "trained_from", "trained_until")
 ENGINE = "ensemble"
 
 MaxLength = Annotated[float, "messages in a queue whose own limit is not known; 0: no limit (0 to 1000000000000)"]
@@ -51,9 +51,11 @@ def queues(
     spans = made.history.group_by(QUEUE).agg(
         pl.col("ds").min().alias("trained_from"), (pl.col("ds").max() + HOUR).alias("trained_until")
     )
-    told = made.table.join(spans, on=QUEUE, how="inner").with_columns(
-        horizon_s=pl.lit(horizon_h * HOUR.total_seconds()), engine=pl.lit(ENGINE)
+    ahead = made.backlog.group_by(QUEUE, maintain_order=True).agg(
+        pl.col("arriving_per_s").alias("arriving_ahead_per_s")
     )
+    told = made.table.join(spans, on=QUEUE, how="inner").join(ahead, on=QUEUE, how="left")
+    told = told.with_columns(horizon_s=pl.lit(horizon_h * HOUR.total_seconds()), engine=pl.lit(ENGINE))
     return Result([Rows("analytics.queue_outlooks", COLUMNS, told.select(COLUMNS).rows())])
 
 

@@ -5,12 +5,6 @@ SELECT
     budgets.lo_80, budgets.hi_80, budgets.lo_95, budgets.hi_95, budgets.p_exceed, budgets.run_rate_usd,
     budgets.exhausted_at, budgets.exhausted_lo_80, budgets.exhausted_hi_80, budgets.driver,
     budgets.engine, budgets.trained_from, budgets.trained_until, budgets.made_at, budgets.run_id
-FROM unnest(:jobs::text[]) AS asked (name)
-CROSS JOIN LATERAL (
-    SELECT run.job, run.slot, run.run_id
-    FROM analytics.report_run AS run
-    WHERE run.job = asked.name AND run.outcome = 'ok'
-    ORDER BY run.slot DESC LIMIT 1
-) AS good
+FROM analytics.latest_good(:jobs::text[]) AS good
 JOIN analytics.budget_outlooks AS budgets ON budgets.run_id = good.run_id
 ORDER BY good.job, budgets.budget;

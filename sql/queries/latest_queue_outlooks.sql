@@ -4,13 +4,7 @@ SELECT
     good.job, good.slot, queues.cluster, queues.vhost, queues.queue, queues.horizon_s, queues.messages, queues.consumers,
     queues.arriving_per_s, queues.served_per_s, queues.capacity_per_s, queues.capacity_seen, queues.utilisation, queues.age_s,
     queues.drain_s, queues.max_length, queues.full_s, queues.p_full, queues.peak_messages, queues.consumers_needed,
-    queues.engine, queues.trained_from, queues.trained_until, queues.made_at, queues.run_id
-FROM unnest(:jobs::text[]) AS asked (name)
-CROSS JOIN LATERAL (
-    SELECT run.job, run.slot, run.run_id
-    FROM analytics.report_run AS run
-    WHERE run.job = asked.name AND run.outcome = 'ok'
-    ORDER BY run.slot DESC LIMIT 1
-) AS good
+    queues.arriving_ahead_per_s, queues.engine, queues.trained_from, queues.trained_until, queues.made_at, queues.run_id
+FROM analytics.latest_good(:jobs::text[]) AS good
 JOIN analytics.queue_outlooks AS queues ON queues.run_id = good.run_id
 ORDER BY good.job, queues.full_s NULLS LAST, queues.p_full DESC NULLS LAST, queues.messages DESC, queues.cluster, queues.vhost, queues.queue;

@@ -13,13 +13,7 @@ WHERE found.ds >= now() - :hours * interval '1 hour'
 GROUP BY found.target, found.severity
 UNION ALL
 SELECT 'change', found.target, '', count(*), max(found.ds)
-FROM unnest(:jobs::text[]) AS asked (name)
-CROSS JOIN LATERAL (
-    SELECT run.run_id
-    FROM analytics.report_run AS run
-    WHERE run.job = asked.name AND run.outcome = 'ok'
-    ORDER BY run.slot DESC LIMIT 1
-) AS good
+FROM analytics.latest_good(:jobs::text[]) AS good
 JOIN analytics.change_points AS found ON found.run_id = good.run_id
 WHERE found.ds >= now() - :hours * interval '7 hours'
 GROUP BY found.target

@@ -76,3 +76,12 @@ def test_bad_spans(store, found):
         mutes.mute(store, TARGET, START.replace(tzinfo=None), START)
     with pytest.raises(ParameterInvalid, match="no finding"):
         mutes.label(store, TARGET, found, -1, right=True)
+
+
+def test_nobody_has_said_anything():
+    said = pl.DataFrame(
+        schema={"unique_id": pl.String, "since": pl.Int64, "until": pl.Int64, "verdict": pl.String, "score": pl.Float64}
+    )
+    points = pl.DataFrame({"unique_id": ["a", "b"], "ds": [7, 7], "score": [5.0, 6.0]})
+    assert mutes.silent(points, said, "unique_id", "ds").to_list() == [False, False]
+    assert mutes.silent(points.clear(), said, "unique_id", "ds").to_list() == []

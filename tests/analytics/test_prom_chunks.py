@@ -162,6 +162,7 @@ def parts(tmp_path_factory) -> list[bytes]:
     return found
 
 
+@pytest.mark.drill
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_a_damaged_chunk_is_an_error_or_what_a_slow_reader_makes_of_it(parts, data):

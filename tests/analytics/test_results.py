@@ -12,7 +12,6 @@ from io import StringIO
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import polars as pl
 import pytest
 from IPython.lib.pretty import pretty
@@ -36,6 +35,7 @@ from analytics import (
 )
 from analytics.explained import Explained, Shown
 from analytics.tabled import Tabled
+from tests.analytics.result_checks import check_chart, check_frames
 from tests.analytics.seed import HOUR, NASTY, START, hours, seasonal
 
 HOURS = 24 * 21
@@ -122,20 +122,12 @@ def test_it_shows_itself_in_a_notebook(results, name):
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_it_draws_a_chart_with_a_text_for_those_who_do_not_see_it(results, name):
-    figure = results(name).plot()
-    assert len(figure.data) >= 1
-    assert figure.layout.meta["alt"]
-    assert "<script>" not in figure.to_json()
+    check_chart(results(name))
 
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_it_is_a_frame_of_either_kind(results, name):
-    made = results(name)
-    left, right = made.to_polars(), made.to_pandas()
-    assert isinstance(left, pl.DataFrame)
-    assert isinstance(right, pd.DataFrame)
-    assert list(right.columns) == left.columns
-    assert len(right) == len(left) >= 1
+    check_frames(results(name))
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -238,11 +230,8 @@ def test_every_class_that_explains_itself_is_among_them():
 )
 def test_every_result_has(name):
     for one in every(Shown):
-        if one not in (Explained, Tabled) and (one.__name__, name) not in WITHOUT:
+        if one not in (Explained, Tabled):
             assert callable(getattr(one, name, None)), f"{one.__module__}.{one.__name__} has no {name}"
-
-
-WITHOUT = {("Freshness", "plot")}  # when each table was last written to is told best by a table
 
 
 def every(base):

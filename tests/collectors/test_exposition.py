@@ -25,6 +25,26 @@ def test_health_is_served_on_any_free_port() -> None:
         httpx2.get(exposition.url, trust_env=False)
 
 
+def test_who_asks_for_names_is_spared_the_rest() -> None:
+    registry = CollectorRegistry()
+    Health("rabbitmq", registry).succeeded(0.1)
+    asked = []
+
+    def more() -> list[bytes]:
+        asked.append(1)
+        return [b"rabbitmq_queue_messages 5\n"]
+
+    with Exposition(load(metrics_port=0), registry, more=more) as exposition:
+        part = httpx2.get(exposition.url, params={"name[]": "gaugebook_collector_rows_buffered"}, trust_env=False).text
+        assert not asked
+        whole = httpx2.get(exposition.url, trust_env=False).text
+    assert [line for line in part.splitlines() if line[0] != "#"] == [
+        'gaugebook_collector_rows_buffered{collector="rabbitmq"} 0.0'
+    ]
+    assert whole.endswith("rabbitmq_queue_messages 5\n")
+    assert "gaugebook_collector_duration_seconds" in whole
+
+
 def test_a_port_that_is_taken_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -121,6 +121,7 @@ def test_without_a_database_rows_wait_on_disk_for_the_next_start(
     assert not sink.flush(0.2)
     assert counters("rows_buffered") == 8
     assert (counters("buffered_bytes") or 0) > 100
+    assert counters("spool_limit_bytes") == nowhere.spool_mb << 20
     assert 0 <= (counters("oldest_buffered_seconds") or -1) < 60
     assert (counters("write_errors_total") or 0) >= 1
     sink.close(0.1)

@@ -27,7 +27,7 @@ FASTER = {  # nobody waits five minutes for a test
     "_interval: 1m": "_interval: 1s",
     "_timeout: 10s": "_timeout: 1s",
     "[5m]": "[10s]",
-    "for: 1m": "for: 4s",
+    "for: 30s": "for: 4s",
     "batch_send_deadline: 5s": "batch_send_deadline: 1s",
 }
 

@@ -30,10 +30,13 @@ def parsed(path: Path) -> configparser.ConfigParser:
 @pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.name)
 def test_the_command_and_the_settings_exist(path: Path) -> None:
     service = parsed(path)["Service"]
-    program, name, *options = shlex.split(service["ExecStart"])
+    program, *words = shlex.split(service["ExecStart"])
     assert Path(program).name == "gaugebook"
-    known = {option for each in get_command(app).commands[name].params for option in each.opts}  # type: ignore[attr-defined]
-    assert {option for option in options if option.startswith("--")} <= known
+    command = get_command(app)
+    while words and not words[0].startswith("-"):
+        command = command.commands[words.pop(0)]  # type: ignore[attr-defined]
+    known = {option for each in command.params for option in each.opts}
+    assert {word for word in words if word.startswith("--")} <= known
     given = [pair.partition("=")[0] for pair in shlex.split(service["Environment"])]
     assert {name.removeprefix("GAUGEBOOK_").lower() for name in given} <= set(Settings.model_fields)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from store.settings import load
 from tests.fix_prometheus import wait_until
 from tests.fix_rabbitmq import Broker
 
-pytestmark = pytest.mark.skipif("GAUGEBOOK_TEST_DRILL" not in os.environ, reason="a drill: make drill")
+pytestmark = pytest.mark.drill
 
 
 def test_two_nodes(tmp_path: Path) -> None:

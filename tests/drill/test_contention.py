@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from psycopg import sql
 
 from tests.store.faults import administration, database, two_writers_of_the_same_rows
 
 pytestmark = [
-    pytest.mark.skipif("GAUGEBOOK_TEST_DRILL" not in os.environ, reason="a drill: make drill"),
+    pytest.mark.drill,
     pytest.mark.timeout(900),
 ]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from store.embedded import EmbeddedServer
@@ -13,7 +11,7 @@ from tests.store.faults import the_disk_under_the_server_fills_up, the_disk_unde
 from tests.store.tallies import Told
 
 pytestmark = [
-    pytest.mark.skipif("GAUGEBOOK_TEST_DRILL" not in os.environ, reason="a drill: make drill"),
+    pytest.mark.drill,
     pytest.mark.timeout(900),
 ]
 

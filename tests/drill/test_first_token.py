@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from collectors import llm
@@ -13,7 +11,7 @@ from tests.llm_clients import APIS
 from tests.llm_server import LLMServer
 
 pytestmark = [
-    pytest.mark.skipif("GAUGEBOOK_TEST_DRILL" not in os.environ, reason="a drill: make drill"),
+    pytest.mark.drill,
     pytest.mark.timeout(900),
 ]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from store.embedded import EmbeddedServer
@@ -12,7 +10,7 @@ from tests.servers import open_folder
 from tests.store.faults import kill_often
 
 pytestmark = [
-    pytest.mark.skipif("GAUGEBOOK_TEST_DRILL" not in os.environ, reason="a drill: make drill"),
+    pytest.mark.drill,
     pytest.mark.timeout(1800),
 ]
 

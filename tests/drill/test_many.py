@@ -19,7 +19,7 @@ from tests.pipelines.test_tick import at
 from tests.pipelines.ticker import tick
 
 pytestmark = [
-    pytest.mark.skipif("GAUGEBOOK_TEST_DRILL" not in os.environ, reason="a drill: make drill"),
+    pytest.mark.drill,
     pytest.mark.timeout(1800),
 ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from tests.store.faults import kill_server
 from tests.store.test_migrate import OBJECTS
 
 pytestmark = [
-    pytest.mark.skipif("GAUGEBOOK_TEST_DRILL" not in os.environ, reason="a drill: make drill"),
+    pytest.mark.drill,
     pytest.mark.timeout(1800),
 ]
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from tests.store.faults import the_network_is_cut
 
 pytestmark = [
-    pytest.mark.skipif("GAUGEBOOK_TEST_DRILL" not in os.environ, reason="a drill: make drill"),
+    pytest.mark.drill,
     pytest.mark.timeout(900),
 ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from store.settings import load
 from tests.fix_rabbitmq import Broker
 from tests.servers import need
 
-pytestmark = pytest.mark.skipif("GAUGEBOOK_TEST_DRILL" not in os.environ, reason="a drill: make drill")
+pytestmark = pytest.mark.drill
 
 
 def test_a_broker_that_keeps_no_statistics(tmp_path: Path) -> None:

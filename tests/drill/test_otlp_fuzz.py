@@ -18,7 +18,7 @@ from tests.collectors.otlp.mutate import Broken, broken, seeds
 from tests.collectors.otlp.test_stop import Program, program
 
 pytestmark = [
-    pytest.mark.skipif("GAUGEBOOK_TEST_DRILL" not in os.environ, reason="a drill: make drill"),
+    pytest.mark.drill,
     pytest.mark.timeout(1800),
 ]
 

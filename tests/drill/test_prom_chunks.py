@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.analytics.test_prom_chunks import SERIES, check_against_promtool, damage_and_compare, parts
 
-pytestmark = pytest.mark.skipif("GAUGEBOOK_TEST_DRILL" not in os.environ, reason="a drill: make drill")
+pytestmark = pytest.mark.drill
 __all__ = ["parts"]
 
 

@@ -15,7 +15,7 @@ from store.read import read
 from tests.fix_prometheus import prometheus_program, serving
 from tests.fix_prometheus_history import KEEP, START, write_blocks
 
-pytestmark = pytest.mark.skipif("GAUGEBOOK_TEST_DRILL" not in os.environ, reason="a drill: make drill")
+pytestmark = pytest.mark.drill
 
 DAYS, QUEUES, STEP_S = 7, 20, 60
 BEGIN = datetime.fromtimestamp(START, UTC)

@@ -28,7 +28,7 @@ QUEUES, TOP, WAITING = 10_000, 50, 1_000
 PROGRAM = "from pipelines.cli import main; main()"
 
 pytestmark = [
-    pytest.mark.skipif("GAUGEBOOK_TEST_DRILL" not in os.environ, reason="a drill: make drill"),
+    pytest.mark.drill,
     pytest.mark.timeout(900),
 ]
 

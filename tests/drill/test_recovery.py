@@ -21,7 +21,7 @@ from store.settings import load
 from tests.fix_prometheus import wait_until
 from tests.servers import need, open_folder
 
-pytestmark = pytest.mark.skipif("GAUGEBOOK_TEST_DRILL" not in os.environ, reason="a drill: make drill")
+pytestmark = pytest.mark.drill
 
 
 @pytest.mark.timeout(600)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import random
 import time
 from collections import Counter
@@ -27,7 +26,7 @@ from tests.pipelines.ticker import job, start, tick
 from tests.servers import open_folder
 
 pytestmark = [
-    pytest.mark.skipif("GAUGEBOOK_TEST_DRILL" not in os.environ, reason="a drill: make drill"),
+    pytest.mark.drill,
     pytest.mark.timeout(1800),
 ]
 

@@ -96,6 +96,7 @@ def test_ten_lines_from_a_file_to_a_forecast(tmp_path, busy_store):
     assert "a season of 7 steps in 2 of 2 series" in said
 
 
+@pytest.mark.drill
 def test_real_traces(run, store, data_folder):
     """An hour of a service of Azure: too short for seasons, and enough for sums."""
     constants = {"provider": "azure", "model": "code", "team": "azure", "project": "code"}

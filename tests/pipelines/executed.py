@@ -15,6 +15,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
+from analytics.jupyter.frames import register
 from pipelines.notebooks import cells, find
 from pipelines.pages import replace, write_assets
 from pipelines.render import Heading, render
@@ -29,7 +30,9 @@ def shell_of(settings: Settings) -> Iterator[InteractiveShell]:
         assert settings.dsn is not None
         patch.setenv("GAUGEBOOK_DSN", settings.dsn.get_secret_value())
         patch.setattr(plotly.io.renderers, "default", "plotly_mimetype")
-        yield InteractiveShell.instance()
+        shell = InteractiveShell.instance()
+        register(shell)
+        yield shell
     InteractiveShell.clear_instance()
     sys.modules["__main__"] = main
 
@@ -57,11 +60,16 @@ def execute(settings: Settings, report: str, folder: Path, **parameters: Any) ->
 
 
 def page_of(notebook: Path, **facts: Mapping[str, str]) -> Path:
-    """The page of an executed notebook, beside it."""
-    heading = Heading(notebook.stem, "", datetime(2026, 3, 15, 12, tzinfo=UTC), 1.0, tuple(facts.items()))
+    """The page of an executed notebook, beside it, with the numbers of its tables and charts in a folder of its name."""
+    now = datetime(2026, 3, 15, 12, tzinfo=UTC)
+    heading = Heading(notebook.stem, "", now, 1.0, tuple(facts.items()), files=notebook.stem)
     write_assets(notebook.parent / "assets")
+    made = render(notebook, heading)
+    notebook.with_suffix("").mkdir(exist_ok=True)
+    for name, content in made.files.items():
+        replace(notebook.with_suffix("") / name, content)
     page = notebook.with_suffix(".html")
-    replace(page, render(notebook, heading).html.encode())
+    replace(page, made.html.encode())
     return page
 
 

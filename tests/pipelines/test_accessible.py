@@ -3,7 +3,7 @@
 import pytest
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.drill)])
 @pytest.mark.parametrize("page", ["walk.html", "index.html"])
 def test_axe_finds_nothing_serious(walk, browser, page, scheme):
     visit = browser.visit(walk.html.with_name(page), scheme=scheme)

@@ -63,6 +63,7 @@ def test_on_simulated_data(home, tmp_path, browser):
     assert (tmp_path / "reports/index.html").is_file()
 
 
+@pytest.mark.drill
 def test_on_real_traces_twice(home, tmp_path, data_folder):
     names = ("servegen_m_small_10min.csv", "AzureLLMInferenceTrace_code.csv", "AzureLLMInferenceTrace_conv.csv")
     files = {name: len((data_folder / "llm_usage" / name).read_text().splitlines()) - 1 for name in names}

@@ -162,6 +162,7 @@ def cluster(three, monkeypatch):
         yield made
 
 
+@pytest.mark.drill
 def test_pages_are_made_on_a_cluster_with_the_same_ledger(three, cluster):
     entry = teams(engine="dask", scheduler=cluster.scheduler_address, parallel=3)
     tick(three, at(1), entry)
@@ -186,6 +187,7 @@ def test_pages_are_made_on_a_cluster_with_the_same_ledger(three, cluster):
     assert {(run.outcome, run.retry_at is not None) for run in again} == {("interrupted", True)}
 
 
+@pytest.mark.drill
 def test_a_scheduler_that_is_not_there_is_a_run_that_failed(store):
     one = Job("walks", "paced", "0 6 * * *", {}, engine="dask", scheduler="tcp://127.0.0.1:1", retries=1, backoff_s=60)
     tick(store, at(1), one)

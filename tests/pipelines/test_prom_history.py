@@ -225,6 +225,7 @@ def test_both_back_ends(server, any_store):
 COMMAND = [sys.executable, "-m", "pipelines.cli", "import", "prometheus"]
 
 
+@pytest.mark.drill
 def test_killed_half_way_and_run_again(server, store, tmp_path):
     environment = os.environ | {"GAUGEBOOK_DSN": store.dsn.get_secret_value(), "GAUGEBOOK_HOME": str(tmp_path)}
     words = [*COMMAND, "--url", server.url, "--since", BEGIN.isoformat(), "--until", END.isoformat()]

@@ -127,8 +127,11 @@ def test_it_says_what_there_is_to_say(made, report):
     assert "Missing" not in text
 
 
-@pytest.mark.parametrize("report", PARAMETERS)
-def test_every_chart_is_drawn(made, browser, report):
+@pytest.mark.parametrize(
+    "report",
+    [pytest.param(one, marks=[pytest.mark.drill] * (one not in ("llm_cost", "queue_health"))) for one in PARAMETERS],
+)
+def test_every_chart_is_drawn_and_the_page_is_small_and_accessible(made, browser, report):
     page = page_of(made[report])
     visit = browser.visit(page, scheme="dark", width=390)
     assert visit.plots == charts_in(made[report]) >= CHARTS[report]
@@ -137,6 +140,25 @@ def test_every_chart_is_drawn(made, browser, report):
     drawn = "return [...document.querySelectorAll('.plot')].every(p => p.querySelector('.trace, .hm, .bars'))"
     assert browser(drawn)
     assert len(browser("return document.querySelector('meta[name=description]').content")) > 20
+    assert page.stat().st_size < 1_000_000
+    browser(
+        "document.querySelectorAll('details').forEach(one => one.open = true); document.getElementById('code').click()"
+    )
+    inside = ".plot > *"  # is a picture to a screen reader, and takes axe long
+    assert browser.serious(but=inside) == []
+    browser.scheme("light")
+    browser.wait("return [...document.querySelectorAll('.plot')].every(p => p.dataset.drawn === 'light')")
+    assert browser.serious(but=inside) == []
+
+
+@pytest.mark.parametrize("report", PARAMETERS)
+def test_the_numbers_of_every_table_and_chart_are_whole(made, report):
+    page = page_of(made[report])
+    there = {path.name for path in page.with_suffix("").iterdir()}
+    names = {name.partition(".")[0] for name in there}
+    assert there == {f"{name}.{ending}" for name in names for ending in ("csv", "parquet")}
+    assert sum(name.startswith("chart-") for name in names) == charts_in(made[report])
+    assert sum(name.startswith("table-") for name in names) == page.read_text().count("<table") >= 1
 
 
 @pytest.mark.parametrize("report", PARAMETERS)

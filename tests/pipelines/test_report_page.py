@@ -1,6 +1,7 @@
 import json
 import re
 
+import polars as pl
 import pytest
 
 from pipelines.figures import figure, json_in_script
@@ -139,11 +140,22 @@ def test_the_numbers_behind_charts_and_tables_are_files(walk):
     position = (folder / names[0]).read_text().splitlines()
     assert position[0] == "series,x,y"
     assert len(position) == 1 + 24 * 40
-    heat = next(folder.glob("chart-3-*")).read_text().splitlines()
+    heat = next(folder.glob("chart-3-*.csv")).read_text().splitlines()
     assert heat[0] == "series,x,y,z"
     assert len(heat) == 1 + 7 * 24
-    queues = next(folder.glob("table-3-*")).read_text().splitlines()
+    queues = next(folder.glob("table-3-*.csv")).read_text().splitlines()
     assert queues == ["queue,messages,age_s", "orders,1200,17.25", "mails,3,"]
+
+
+def test_they_are_parquet_too_where_they_are_known_as_they_are(walk):
+    folder = walk.notebook.with_suffix("")
+    page = walk.html.read_text()
+    kept = sorted(path.name for path in folder.glob("*.parquet"))
+    assert [name.split("-")[:2] for name in kept] == [["chart", nr] for nr in "1234"] + [["table", "3"]]
+    assert all(f'href="history/{folder.name}/{name}"' in page for name in kept)
+    position, *_, queues = (pl.read_parquet(folder / name) for name in kept)
+    assert position.schema == {"series": pl.String, "x": pl.Datetime("us", "UTC"), "y": pl.Float64}
+    assert queues.rows() == [("orders", 1200, 17.25), ("mails", 3, None)]
 
 
 def test_paper_gets_light_charts_that_fit(walk, browser):

@@ -212,7 +212,7 @@ def test_a_slot_that_takes_its_host_down_is_given_up(any_store):
     assert slots(store, "interrupted") == [2] * (MOST_INTERRUPTED + 1)
 
 
-@pytest.mark.parametrize("taken_over", [False, True])
+@pytest.mark.parametrize("taken_over", [pytest.param(False, marks=pytest.mark.drill), True])
 def test_a_lock_that_was_lost(store, taken_over):
     """Alone, the run is good all the same; where another tick has taken the slot over, its page is not shown."""
     slow, quick = job(parameters={"seconds": 4}), job(parameters={"seconds": 0, "mb": 1})
@@ -304,7 +304,9 @@ def test_a_job_that_takes_long_holds_up_no_other(store):
     ("parameters", "limits", "says"),
     [
         ({"seconds": 60}, {"limit_s": 3}, "took longer than is allowed (3 s for a cell, 3 s in all)"),
-        ({"shout": 200}, {}, "printed and drew more than the 50 MB that a run may"),
+        pytest.param(
+            {"shout": 200}, {}, "printed and drew more than the 50 MB that a run may", marks=pytest.mark.drill
+        ),
         ({"mb": 3000}, {"memory_mb": 1000}, "MemoryError"),
     ],
 )

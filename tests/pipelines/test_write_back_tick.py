@@ -18,7 +18,7 @@ from pipelines.schedule import DEFAULT, read
 from pipelines.tick import Ticker
 from store.connect import connect
 from store.settings import load
-from tests.analytics.seed import HOUR
+from tests.analytics.seed import HOUR, put
 from tests.fix_prometheus import wait_until
 from tests.pipelines.seeded import END, rows, writer, written
 from tests.pipelines.ticker import start, tick
@@ -175,6 +175,21 @@ def test_a_budget_says_when_it_is_used_up_and_a_stale_one_says_nothing(store):
     assert told(page, "gaugebook_job_stale") == ['gaugebook_job_stale{kind="write",schedule_job="budgets"} 1.0']
 
 
+def test_every_budget_that_holds_says_when_it_begins_anew(store):
+    with connect(store) as connection:
+        connection.execute(
+            "INSERT INTO analytics.budgets (name, period, limit_usd, enabled) VALUES ('d', 'day', 1, true), ('m', 'month', 1, true), ('off', 'day', 1, false)"
+        )
+    now = datetime.now(UTC)
+    midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    first = (now.replace(day=1) + timedelta(days=32)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    found = dict(line.split() for line in told(lines(store), "gaugebook_budget_resets_timestamp_seconds"))
+    assert {name: float(value) for name, value in found.items()} == {
+        'gaugebook_budget_resets_timestamp_seconds{budget="d"}': midnight.timestamp(),
+        'gaugebook_budget_resets_timestamp_seconds{budget="m"}': first.timestamp(),
+    }
+
+
 def test_a_thousand_queues_and_series_are_a_bounded_page(store):
     now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     queues, forecasts = insert_good(store, "queues", now), insert_good(store, "forecasts", now)
@@ -222,3 +237,27 @@ def test_a_store_that_is_away_is_said_and_nothing_else():
     away = load(dsn="postgresql://nobody@127.0.0.1:1/none")
     page = [line for line in lines(away, writer("budgets")) if not line.startswith("#")]
     assert page == ["gaugebook_store_up 0.0"]
+
+
+@pytest.mark.parametrize(("hold", "published"), [(9_000, 3.0), (9_000, None), (20_000, 30.0)])
+def test_how_full_a_queue_will_be_is_told_by_what_arrives_now(store, hold, published):
+    now = datetime.now(UTC)
+    queues = insert_good(store, "queues", now.replace(minute=0, second=0, microsecond=0))
+    with connect(store) as connection:
+        connection.execute(
+            "INSERT INTO analytics.queue_outlooks (run_id, made_at, cluster, vhost, queue, horizon_s, messages, capacity_seen, capacity_per_s, max_length, arriving_ahead_per_s, engine, trained_from, trained_until) "
+            "SELECT %s, now(), 'c', '/', queue, 7200, 0, seen, 2, most, '{2, 2}', 'x', now(), now() "
+            "FROM (VALUES ('orders', true, 10000), ('endless', true, NULL), ('idle', false, 10000), ('gone', true, 10000)) AS made (queue, seen, most)",
+            [queues],
+        )
+    samples = [  # it grows by one a second
+        (now - minute * MINUTE, "c", "/", queue, hold - minute * 60, published, 2.0)
+        for queue in ("orders", "endless", "idle")
+        for minute in range(10)
+    ]
+    columns = ("ts", "cluster", "vhost", "queue", "messages", "published_per_s", "acked_per_s")
+    put(store, "metrics.rabbitmq_queues", columns, samples)
+    (line,) = told(lines(store, writer("queues")), "gaugebook_queue_expected_peak_ratio")
+    assert line.startswith('gaugebook_queue_expected_peak_ratio{cluster="c",queue="orders",vhost="/"} ')
+    comes = (published or 3.0) - 2
+    assert float(line.split()[-1]) == pytest.approx((hold + comes * 15 / 16 / 0.6931 * 3600) / 10_000, rel=0.01)

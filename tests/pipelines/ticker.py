@@ -9,12 +9,16 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
+from pipelines.delivery.wanted import Delivery
 from pipelines.schedule import Job
 from pipelines.tick import Ended, Ticker
 from store.settings import Settings, load
 from tests.pipelines.reports import NOTEBOOKS
 
 ROOT = Path(__file__).parents[2]
+PLACE: TypeAdapter[Delivery] = TypeAdapter(Delivery)
 
 
 def job(
@@ -36,7 +40,7 @@ def start(settings: Settings, now: datetime, *jobs: Job) -> subprocess.Popen[str
         settings.dsn.get_secret_value(),
         str(settings.reports),
         now.isoformat(),
-        json.dumps([vars(one) for one in jobs]),
+        json.dumps([vars(one) for one in jobs], default=lambda place: place.model_dump(mode="json")),
     ]
     command = [sys.executable, "-m", "tests.pipelines.ticker", *given]
     return subprocess.Popen(command, cwd=ROOT, env=kept, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -45,5 +49,6 @@ def start(settings: Settings, now: datetime, *jobs: Job) -> subprocess.Popen[str
 if __name__ == "__main__":
     dsn, folder, moment, told = sys.argv[1:]
     settings = load(dsn=dsn, reports=Path(folder))
-    for ended in tick(settings, datetime.fromisoformat(moment), *(Job(**one) for one in json.loads(told))):
+    jobs = [Job(**one | {"deliver": tuple(map(PLACE.validate_python, one["deliver"]))}) for one in json.loads(told)]
+    for ended in tick(settings, datetime.fromisoformat(moment), *jobs):
         print(ended.job, ended.slot.isoformat(), ended.outcome)

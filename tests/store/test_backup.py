@@ -227,6 +227,7 @@ def debian(home: Path) -> Iterator[Settings]:
         server.stop()
 
 
+@pytest.mark.drill
 def test_on_a_named_server_of_version_15_backups_are_full_and_old_ones_go():
     with open_folder() as home, debian(home) as settings:
         keep_one = settings.model_copy(update={"keep_backups": 1})
@@ -258,6 +259,7 @@ def test_on_a_named_server_of_version_15_backups_are_full_and_old_ones_go():
         server.stop()
 
 
+@pytest.mark.drill
 def test_a_named_server_that_does_not_archive_says_so_and_prometheus_is_beside(debian_server, tmp_path: Path):
     with open_folder() as home, administered(tmp_path) as url:
         settings = load(dsn=debian_server.conninfo(), home=home, prometheus_url=url)

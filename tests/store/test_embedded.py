@@ -102,6 +102,7 @@ def test_what_was_committed_survives_a_kill_of_the_server(server):
         assert connection.execute("SELECT sum(n) FROM kept").fetchone() == (500500,)
 
 
+@pytest.mark.drill
 def test_a_number_that_is_another_programs_now_does_not_stop_it(server):
     server.start()
     server.stop()
@@ -111,6 +112,7 @@ def test_a_number_that_is_another_programs_now_does_not_stop_it(server):
     assert server.answers()
 
 
+@pytest.mark.drill
 def test_an_interrupted_installation_is_begun_anew(server):
     server.start()
     server.stop()
@@ -147,6 +149,7 @@ def test_a_folder_that_the_servers_user_cannot_reach_says_what_to_do():
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root needs a copy of the programs")
+@pytest.mark.drill
 def test_programs_that_the_servers_user_cannot_reach_are_copied(server, monkeypatch):
     reaches = EmbeddedServer._reaches
     monkeypatch.setattr(

@@ -38,7 +38,7 @@ def steps(chance: random.Random) -> float:
 
 
 @pytest.mark.parametrize("shape", [smooth, two_humps, mostly_the_time_limit, heavy_tail, steps])
-@pytest.mark.parametrize("count", [1, 500, 5000])
+@pytest.mark.parametrize("count", [1, 500, pytest.param(5000, marks=pytest.mark.drill)])
 def test_near_the_exact_ones_over_any_span_and_grouping(any_store, shape, count):
     chance = random.Random(count)
     values = [shape(chance) for _ in range(count)]

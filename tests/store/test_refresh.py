@@ -12,6 +12,7 @@ from decimal import Decimal
 import pytest
 
 from store.connect import connect
+from store.queries import named
 from store.rollup import refresh
 from store.write import write
 from tests.fix_postgres import migrated
@@ -43,6 +44,42 @@ def test_refreshers_at_once_take_turns(any_store):
     with ThreadPoolExecutor(4) as pool:
         for _ in range(3):
             list(pool.map(refresh, [any_store] * 4))
+
+
+def lags(settings):
+    with connect(settings) as connection:
+        return {name: (lag_s, late) for name, lag_s, late in connection.execute(named("rollup_lag").sql)}
+
+
+def test_the_lag_of_rollups_is_since_the_last_refresh_where_something_waits(any_store):
+    refresh(any_store)
+    assert lags(any_store).keys() == {"llm_requests", "llm_usage", "rabbitmq_queues"}
+    assert all(0 <= lag_s < 60 and not late for lag_s, late in lags(any_store).values())
+    with connect(any_store) as connection:
+        plain = connection.execute("SELECT to_regclass('metrics.rollup_log') IS NOT NULL").fetchone() == (True,)
+        now = datetime.now(UTC)
+        rows = [(now, "now", "test"), *((HOUR + timedelta(hours=n // 2), f"r{n}", "test") for n in range(6))]
+        write(connection, "metrics.llm_requests", COLUMNS, rows)
+        connection.execute("UPDATE metrics.policies SET last_refresh = now() - interval '3 hours'")
+    found = lags(any_store)
+    if plain:  # TimescaleDB's policies have been at it meanwhile, or are yet to begin
+        assert found["llm_requests"] == (pytest.approx(10_800, abs=60), 3)
+        assert found["llm_usage"] == (0, 0)
+        refresh(any_store)
+        assert lags(any_store)["llm_requests"] == (0, 0)
+    else:
+        assert all(late is None for _, late in found.values())
+        with connect(any_store) as connection:
+            connection.execute("UPDATE audit.schema_migrations SET applied_at = applied_at - interval '4 hours'")
+        assert all(0 <= lag_s <= 10_860 for lag_s, _ in lags(any_store).values())
+
+
+def test_the_lag_of_rollups_before_the_first_refresh_is_since_there_is_a_schema(store):
+    with connect(store) as connection:
+        write(connection, "metrics.llm_requests", COLUMNS, [(HOUR, "r", "test")])
+        connection.execute("UPDATE metrics.policies SET last_refresh = NULL")
+        connection.execute("UPDATE audit.schema_migrations SET applied_at = now() - interval '5 hours'")
+    assert lags(store)["llm_requests"] == (pytest.approx(18_000, abs=60), 1)
 
 
 def test_a_naive_trigger_loses_the_row_of_a_writer_that_commits_after_the_refresh(store):

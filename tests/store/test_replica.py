@@ -55,6 +55,7 @@ def rows_in(settings: Settings) -> int:
     return sum(read(settings, "table_sizes").filter(name="llm_requests")["rows"].to_list())
 
 
+@pytest.mark.drill
 def test_analyses_read_from_the_replica_and_writes_go_on_there_after_a_fail_over():
     with open_folder() as folder:
         primary, replica = EmbeddedServer(folder / "primary"), EmbeddedServer(folder / "replica")

@@ -58,6 +58,7 @@ def test_a_moment_can_be_reached_from_an_older_backup(protected: Protected):
     assert (restored.backup, found) == (first, (rows, rows))
 
 
+@pytest.mark.drill
 def test_what_was_written_a_moment_ago_is_there_and_the_new_server_archives_nowhere(protected: Protected):
     with connect(protected.settings, autocommit=True) as connection:
         connection.execute("INSERT INTO kept VALUES (42)")
@@ -112,6 +113,7 @@ def test_wal_without_a_transaction_that_late_names_the_last_one(protected: Prote
         assert not (settings.home / "new").exists()
 
 
+@pytest.mark.drill
 def test_after_a_kill_nothing_before_the_last_segment_is_lost_and_with_pg_wal_nothing_at_all():
     with open_folder() as folder:
         settings = load(home=folder / "home")

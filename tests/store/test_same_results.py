@@ -152,12 +152,13 @@ def alike(one: object, other: object) -> bool:
 
 
 # What is declared, forecast or noted, and the same wherever it is kept.
-UNMEASURED = ("report_", "budget", "scorer_", "anomaly_", "policies", "table_columns", "forecast_", "latest_", "recent_findings", "schedule_health", "write_back_")  # fmt: skip
+UNMEASURED = ("report_", "budget", "scorer_", "anomaly_", "policies", "table_columns", "forecast_", "latest_", "recent_findings", "schedule_health", "write_back_", "rollup_lag")  # fmt: skip
 SPAN = {"since": SPANS[0] - timedelta(days=1), "until": SPANS[1] + timedelta(days=5)}
 DAYS = {end: moment.replace(hour=0) for end, moment in SPAN.items()}
 PARAMETERS: dict[str, list[dict[str, object]]] = {
     "data_spans": [{}],
     "table_sizes": [{}],
+    "newest_rows": [{}],
     "llm_latency": [{**SPAN, "grain": grain, "by": by, "quantiles": [0.5, 0.95, 0.99]} for grain in ("hourly", "daily", "span") for by in ([], ["model", "team"])],
     "llm_minutes": [{**SPAN, "by": ["provider"]}],
     "llm_errors": [{**SPAN, "team": team} for team in (None, "x")],
@@ -172,6 +173,7 @@ PARAMETERS: dict[str, list[dict[str, object]]] = {
     "llm_requests": [SPAN],
     "llm_points": [SPAN],
     "queue_samples": [SPAN],
+    "queues_now": [{**SPAN, "cluster": ["c", "c"], "vhost": ["/", "/"], "queue": ["q", "absent"]}],
     "queue_counters": [SPAN],
     "node_samples": [SPAN],
     "series_names": [

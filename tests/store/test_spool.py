@@ -119,7 +119,7 @@ def test_segments_go_when_they_are_delivered(opened, tmp_path):
         assert record.rows[0][0] == number
         spool.acknowledge(record)
     assert len(segments(tmp_path)) == 1
-    assert spool.waiting() == type(spool.waiting())(0, 0, 0.0)
+    assert spool.waiting() == type(spool.waiting())(0, 0, 0.0, limit=800_000)
     spool.close()
     assert segments(tmp_path) == []
     assert numbers(opened()) == []

@@ -37,6 +37,19 @@ def test_a_request_that_ended_well(metrics):
     assert value(metrics, "llm_request_duration_seconds_sum", provider="openai", model="gpt-4o") == 1.5
 
 
+def test_who_does_not_tell_tokens_is_counted(metrics):
+    metrics.observe(request(usage_source="missing"))
+    for told in (
+        {"usage_source": "reported"},
+        {"usage_source": "estimated"},
+        {"status": "error"},
+        {"status": "cancelled"},
+    ):
+        metrics.observe(request(**{"usage_source": "missing", **told}))
+    assert value(metrics, "llm_unmetered_requests_total", **WHO) == 1
+    assert value(metrics, "llm_requests_total", **WHO, status="ok") == 3
+
+
 def test_an_error_counts_and_its_latency_does_not(metrics):
     metrics.observe(request(status="error", error_type="rate_limit", duration_s=0.01, ttft_s=0.01))
     assert value(metrics, "llm_errors_total", **WHO, error_type="rate_limit") == 1

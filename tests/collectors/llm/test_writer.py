@@ -102,6 +102,7 @@ def test_without_a_database_nobody_waits_and_the_rows_do(nowhere, store, caplog)
     assert count(writer, "llm_write_failures_total") >= 1
     assert count(writer, "llm_waiting_rows") == 100
     assert 0 < count(writer, "llm_oldest_waiting_seconds") < 60
+    assert count(writer, "llm_waiting_limit_bytes") == nowhere.spool_mb << 20
     writer.close(0.5)
     assert f"100 rows wait in {nowhere.spool}/llm-0 and will be delivered at the next start" in caplog.text
     submit(writer, request())

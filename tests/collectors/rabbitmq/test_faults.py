@@ -137,7 +137,7 @@ def test_a_user_without_rights(
     broker: Broker, collector: Callable[..., Collector], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Without the tag that the management API wants, and asked through it alone, nothing can be read."""
-    api = httpx2.Client(base_url=broker.url, auth=("guest", "guest"), trust_env=False)
+    api = httpx2.Client(base_url=broker.url, auth=("guest", "guest"), trust_env=False, timeout=60)
     api.put("/api/users/nobody", json={"password": "s3cret", "tags": ""}).raise_for_status()
     url = broker.url.replace("guest:guest", "nobody:s3cret")
     one = collector(url)
@@ -273,7 +273,7 @@ def test_a_queue_that_is_deleted_and_made_again_has_no_burst(
 def test_nasty_names_go_all_the_way(broker: Broker, collector: Callable[..., Collector]) -> None:
     """Of names that the Prometheus plugin does not escape some samples are lost, and counted; detail has them all."""
     other, one = collector(rabbitmq_source="management"), collector()
-    api = httpx2.Client(base_url=broker.url, auth=("guest", "guest"), trust_env=False)
+    api = httpx2.Client(base_url=broker.url, auth=("guest", "guest"), trust_env=False, timeout=60)
     # AMQP clients cannot declare a line break, definitions can.
     made = [{"vhost": "/", "name": name, "durable": True, "auto_delete": False, "arguments": {}} for name in NASTY]
     try:

@@ -8,7 +8,7 @@ import pytest
 
 from collectors.rabbitmq.access import access
 from collectors.rabbitmq.ask import Ask
-from collectors.rabbitmq.health import CHECKS, checks
+from collectors.rabbitmq.health import BREAKS_OFF, CHECKS, checks
 from collectors.rabbitmq.native import Native
 from collectors.rabbitmq.reading import Check
 from store.errors import SourceError
@@ -60,6 +60,7 @@ def test_what_each_answer_means() -> None:
         "local-alarms": (503, {"status": "failed", "reason": "why", "alarms": [{"resource": "disk", "node": "a"}]}),
         "virtual-hosts": (503, {"status": "failed", "reason": "down", "virtual-hosts": ["a"]}),
         "node-is-quorum-critical": (403, {}),
+        "certificate-expiration/1/months": (500, "<html>"),
         "is-in-service": (500, "<html>"),
         "ready-to-serve-clients": (503, None),
     }
@@ -72,6 +73,7 @@ def test_what_each_answer_means() -> None:
         assert checks(ask) == [
             Check("alarms", "passed"),
             Check("local_alarms", "failed", "why: disk on a"),
+            Check("certificate_expiration", "failed", BREAKS_OFF["certificate_expiration"]),
             Check("virtual_hosts", "failed", 'down: virtual-hosts: ["a"]'),
             Check("node_is_quorum_critical", "unknown", "this user may not ask"),
             Check("is_in_service", "unknown", "the broker answers with status 500"),

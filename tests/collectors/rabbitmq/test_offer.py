@@ -77,7 +77,7 @@ def test_nobody_is_there() -> None:
     with pytest.raises(SourceError, match=f"{url}: nobody answers") as caught:
         choose(settings)
     assert caught.value.kind == "down"
-    (finding,) = doctor._broker(settings)
+    (finding,) = doctor.broker(settings)
     assert (finding.state, finding.advice) == ("absent", "name it in GAUGEBOOK_RABBITMQ_URL")
 
 
@@ -104,7 +104,7 @@ def test_users_with_fewer_rights(broker: Broker, tags: str, may: bool, lack: str
             choose(settings)
         assert caught.value.kind == "denied"
         assert SECRET not in str(caught.value)
-        assert [finding.state for finding in doctor._broker(settings)] == ["broken"]
+        assert [finding.state for finding in doctor.broker(settings)] == ["broken"]
 
 
 def test_a_user_of_one_vhost_who_sees_no_nodes(broker: Broker) -> None:
@@ -131,7 +131,7 @@ def test_a_plugin_that_asks_who_we_are(guarded: Guarded) -> None:
     source = choose(settings)
     assert source.read().links == []
     source.close()
-    findings = doctor._broker(settings)
+    findings = doctor.broker(settings)
     assert [finding.state for finding in findings] == ["ok", "broken"]  # its certificate is about to end
     assert "asked by way of the Prometheus plugin" in findings[0].found
 
@@ -184,7 +184,7 @@ def test_an_exporter(tmp_path: Path) -> None:
         source = choose(settings)
         assert (source.read().source, source.where, source.checks()) == ("kbudde", url, [])
         source.close()
-        assert "asked by way of its exporter" in doctor._broker(settings)[0].found
+        assert "asked by way of its exporter" in doctor.broker(settings)[0].found
     with pytest.raises(SourceError, match="no address is named: GAUGEBOOK_RABBITMQ_EXPORTER_URL"):
         choose(load(rabbitmq_url=nowhere(), rabbitmq_prometheus_url=nowhere(), rabbitmq_source="kbudde"))
 
@@ -244,7 +244,7 @@ def test_links(guarded: Guarded) -> None:
     here = f"amqp://guest:guest@127.0.0.1:{broker.amqp_port}"
     shovel = {"src-uri": here, "src-queue": "from", "dest-uri": here, "dest-queue": "to"}
     broken = {**shovel, "src-uri": f"amqp://127.0.0.1:{free_port()}"}
-    with httpx2.Client(base_url=broker.url, trust_env=False) as client, Guard(client) as put:
+    with httpx2.Client(base_url=broker.url, trust_env=False, timeout=60) as client, Guard(client) as put:
         put("/api/parameters/shovel/%2F/good", {"value": shovel})
         put("/api/parameters/shovel/%2F/bad", {"value": broken})
         put("/api/parameters/federation-upstream/%2F/up", {"value": {"uri": here, "exchange": "other"}})

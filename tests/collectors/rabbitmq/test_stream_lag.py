@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import rstream
 
 from collectors.rabbitmq.api import stream_lags
@@ -64,6 +65,7 @@ async def publish(port: int) -> None:
             await producer.send_wait("lagging", b"%d" % number)
 
 
+@pytest.mark.drill
 def test_lag_of_a_consumer_that_hangs(tmp_path: Path) -> None:
     need("rabbitmq-server", package="rabbitmq-server")
     port = free_port()

@@ -26,6 +26,7 @@ def folder() -> Iterator[Path]:
             EmbeddedServer(folder / home).stop()
 
 
+@pytest.mark.drill
 def test_a_backup_from_taking_it_to_restoring_it(folder):
     settings = load(home=folder / "home")
     migrate(settings)

@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from pipelines import doctor
 from store.connect import connect
 from store.embedded import EmbeddedServer
 from tests.servers import free_port, open_folder
@@ -51,6 +52,7 @@ def test_the_embedded_server_from_start_to_stop(home):
     code, out, _ = gaugebook("doctor", **variables, rabbitmq_url="http://127.0.0.1:9")
     assert code == 0
     assert "starts on first use" in out
+    assert re.search(r"✓ +PDF and pictures +by /.*(chrom|edge)", out)
     assert not EmbeddedServer(home).answers()  # looking changes nothing
     code, out, _ = gaugebook("db", "start", **variables)
     assert code == 0
@@ -68,6 +70,14 @@ def test_the_embedded_server_from_start_to_stop(home):
     assert code == 0
     assert "gaugebook import llm FILE" in out
     assert gaugebook("db", "stop", **variables) == (0, "stopped\n", "")
+
+
+def test_what_lacks_a_browser_is_told_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = doctor._browser()
+    assert (found.what, found.state) == ("PDF and pictures", "absent")
+    assert found.found.startswith("none of chromium, ")
+    assert "apt-get install chromium" in found.advice
 
 
 def test_the_connection_string_shows_no_password():
@@ -124,6 +134,7 @@ def test_a_database_newer_than_the_code(store):
     assert gaugebook("doctor", dsn=store.dsn.get_secret_value(), rabbitmq_url="http://127.0.0.1:9")[0] == 1
 
 
+@pytest.mark.drill
 def test_a_full_disk_under_the_server():
     """On a file system that fills up: one line; with room again, what was acknowledged is there and nothing else."""
     header = "ts,model,request_id,input_tokens,output_tokens\n"

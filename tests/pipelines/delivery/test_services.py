@@ -77,6 +77,7 @@ def wanted(service, monkeypatch):
     return made
 
 
+@pytest.mark.drill
 def test_charts_and_pdf_go_to_a_channel(service, wanted, good_run):
     workspace = Workspace(service)
     slack.send(wanted(pdf=True, link="https://reports.example.com"), Parcel(good_run), {})

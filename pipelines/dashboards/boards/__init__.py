@@ -1,0 +1,1 @@
+"""The dashboards, one a file: which questions each answers, in which order."""
