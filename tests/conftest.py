@@ -45,12 +45,3 @@ def no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setenv("GAUGEBOOK_REPORTS", str(tmp_path / "reports"))
     monkeypatch.setenv("GAUGEBOOK_SPOOL", str(tmp_path / "spool"))
     monkeypatch.setenv("GAUGEBOOK_DEAD_LETTERS", str(tmp_path / "dead-letters"))
-
-
-@pytest.fixture(scope="session")
-def data_folder() -> Path:
-    """The real data, where `GAUGEBOOK_DATA` names it or beside the project."""
-    folder = Path(os.environ.get("GAUGEBOOK_DATA") or Path(__file__).parents[2] / "shared/data")
-    if not folder.is_dir():
-        pytest.skip(f"no real data in {folder}; name its folder in GAUGEBOOK_DATA")
-    return folder

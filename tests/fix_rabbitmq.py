@@ -15,6 +15,7 @@ import pika
 import pytest
 
 from tests.certificates import Authority, Issuer
+from tests.fix_data import data
 from tests.servers import free_port, need
 
 # Debian's /usr/sbin/rabbitmq-server switches to the user rabbitmq and its folders; this is the program behind it.
@@ -36,20 +37,14 @@ PLUGINS = ("rabbitmq_management", "rabbitmq_prometheus")
 
 
 def recording(moment: str, name: str) -> str:
-    """A page or an answer of RabbitMQ 3.10.8, recorded at `moment` (`00-empty` to `06-load`); where there are none the test is skipped.
-
-    The recordings are in the folder that GAUGEBOOK_DATA names, or beside the project.
-    """
+    """A page or an answer of RabbitMQ 3.10.8, recorded at `moment` (`00-empty` to `06-load`); where there are none the test is skipped."""
     path = recordings() / "captured_3.10.8" / moment / name
     return path.read_text(encoding="utf-8")
 
 
 def recordings() -> Path:
     """The folder of all recordings of RabbitMQ."""
-    folder = Path(os.environ.get("GAUGEBOOK_DATA") or Path(__file__).parents[2] / "shared" / "data") / "rabbitmq"
-    if not folder.is_dir():
-        pytest.skip(f"no recordings in {folder}; GAUGEBOOK_DATA names their folder")
-    return folder
+    return data("rabbitmq")
 
 
 class Broker:

@@ -219,7 +219,8 @@ def test_what_is_killed_or_stands_still_is_noticed_in_time(site):
     assert re.search(rf"{site.program}: ok -> broken: .*nobody answers", told)
     wait_until(lambda: site.look()["alerts"].parts, 20, EVERY_S)  # and Prometheus says so, too
     assert site.found["alerts"].found == f"1 firing: StoreDown 127.0.0.1:{site.proxies['program'].port}"
-    assert site.found["targets"].parts == (f"gaugebook-rabbitmq 127.0.0.1:{site.proxies['program'].port}",)
+    gone = (f"gaugebook-rabbitmq 127.0.0.1:{site.proxies['program'].port}",)
+    wait_until(lambda: site.look()["targets"].parts == gone, 20, EVERY_S)
     for name in ("Prometheus", "Alertmanager"):
         site.proxies[name].close()
     wait_until(

@@ -51,7 +51,7 @@ def test_what_is_missed_is_made_up_for_as_it_would_have_been(seeded):
 
 @pytest.mark.parametrize(
     ("limits", "says"),
-    [({"limit_s": 1.0}, "took longer than the 1 s that it may"), ({"memory_mb": 60}, "(it may have 60 MB)")],
+    [({"limit_s": 0.01}, "took longer than the 0.01 s that it may"), ({"memory_mb": 60}, "(it may have 60 MB)")],
 )
 def test_what_has_a_limit_fails_with_a_reason_and_writes_nothing(seeded, limits, says):
     one = writer("forecasts", retries=0, **limits)

@@ -132,8 +132,8 @@ FROM {} ORDER BY bucket, model, team
 """
 ANEW = {
     "metrics.llm_requests_hourly_stored": "metrics.llm_requests_rollup('-infinity', 'infinity')",
-    "metrics.llm_requests_daily_stored": "metrics.llm_requests_rollup_of('day', (SELECT array_agg(ts) FROM metrics.llm_requests),"
-    " (SELECT array_agg(request_id) FROM metrics.llm_requests))",
+    "metrics.llm_requests_daily_stored": "(SELECT array_agg(ts), array_agg(request_id) FROM metrics.llm_requests) AS late (at, id),"
+    " metrics.llm_requests_rollup_of('day', at, id)",
 }
 LATE = ("ts", "request_id", "source", "model", "team", "status", "input_tokens", "cost_usd", "ttft_s", "duration_s")
 

@@ -224,11 +224,12 @@ def test_a_release_before_the_detailed_endpoint() -> None:
 
 def test_a_release_before_the_detailed_endpoint_and_no_api() -> None:
     """All that the plugin shows of single objects is read, since there is nothing else."""
-    pages = {"/metrics": "metrics.prom", "/metrics/per-object": "per-object.prom"}
+    names = {"/metrics": "metrics.prom", "/metrics/per-object": "per-object.prom"}
+    pages = {path: recording("03-load", name).encode() for path, name in names.items()}
 
     def answer(handler: Any) -> None:
         page = pages.get(handler.path.partition("?")[0])
-        say(handler, 404 if page is None else 200, recording("03-load", page).encode() if page else b"")
+        say(handler, 404 if page is None else 200, page or b"")
 
     with server(answer) as url:
         source = choose(load(rabbitmq_url=nowhere(), rabbitmq_prometheus_url=url))
