@@ -23,7 +23,7 @@ MEMORY = Path("/dev/shm")
 if (
     not {"TMPDIR", "GAUGEBOOK_TEST_DRILL"} & os.environ.keys()
     and MEMORY.is_dir()
-    and shutil.disk_usage(MEMORY).free >= 6 << 30
+    and shutil.disk_usage(MEMORY).free >= 4 << 30
     and not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC
 ):
     os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
