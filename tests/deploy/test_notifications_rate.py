@@ -28,6 +28,7 @@ def told(tmp_path: Path) -> Iterator[Desk]:
     assert receivers.refused == []
 
 
+@pytest.mark.drill
 def test_a_storm_of_1000_queues_is_at_most_5_notifications(told: Desk, tmp_path: Path) -> None:
     """A minute is 0.3 s: 400 queues of two vhosts in each of two minutes, 100 in each of two more, by four alerts."""
     names = ("QueueGrowing", "QueueWithoutConsumers", "QueueHeadOld", "QueueFullSoon")

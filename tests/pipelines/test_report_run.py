@@ -27,7 +27,12 @@ def make(settings, folder, how="no", **limits):
         ("raise", {}, 'the cell `if how == "raise":` failed: LookupError: no such queue; the notebook'),
         ("kill", {}, 'the kernel died in the cell `if how == "raise":`'),
         ("sleep", {"cell_limit_s": 2}, "took longer than is allowed (2 s for a cell"),
-        ("sleep", {"run_limit_s": 12}, "took longer than is allowed (300 s for a cell, 12 s in all)"),
+        pytest.param(
+            "sleep",
+            {"run_limit_s": 12},
+            "took longer than is allowed (300 s for a cell, 12 s in all)",
+            marks=pytest.mark.drill,
+        ),
     ],
 )
 def test_a_run_that_fails_leaves_the_last_good_page(any_store, tmp_path, how, limits, says):

@@ -134,6 +134,7 @@ def truth(clients: Clients) -> dict[tuple[str, str], int]:
     return counts | {("", kind): sum(counts[queue, kind] for queue in QUEUES) for kind in COUNTED}
 
 
+@pytest.mark.drill
 def test_counters_and_rates_are_those_of_the_clients_across_a_restart(broker: Broker, queues: None) -> None:
     nothing = dict.fromkeys(((queue, kind) for queue in QUEUES for kind in COUNTED), 0)
     with Watcher(broker) as watcher:
