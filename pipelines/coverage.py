@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
@@ -112,7 +113,17 @@ def _faults(
     end = _end(run)
     if end - until > LATE:
         faults.append(f"late: the latest rows are {(end - until) // HOUR} hours older than this report")
-    return faults
+    changed = ledger.execute(connection, "report_late", {"run_id": run.run_id, **named}, dict_row).fetchone()
+    return [*faults, *(_changes(changed) if changed else ())]
+
+
+def _changes(changed: Mapping[str, Any]) -> Iterator[str]:
+    from analytics.words import plural
+
+    for kind, what in (("late", "late, not in"), ("gone", "gone that were in")):
+        if count := changed[kind]:
+            days = " to ".join(dict.fromkeys((changed[f"{kind}_first"], changed[f"{kind}_last"])))
+            yield f"{count:,} {plural('row', count)} of {days} {what} the report of {_words(changed['report_at'])}"
 
 
 def _end(run: Run) -> datetime:

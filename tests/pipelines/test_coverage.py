@@ -20,7 +20,7 @@ LLM = 'load.span("llm_requests", days=days)'
 
 
 @pytest.fixture
-def covered(store, tmp_path):
+def covered(any_store, tmp_path):
     """What is said of a run over these hours with requests, of which some have no price or no tokens."""
 
     def said(hours, *, text=LLM, begun=48, unpriced=(), unmetered=(), **parameters):
@@ -36,17 +36,19 @@ def covered(store, tmp_path):
             )
             for hour in hours
         ]
-        with connect(store) as connection:
+        with connect(any_store) as connection:
             write(connection, "metrics.llm_requests", COLUMNS, map(Request.values, requests))
-        refresh(store)
+        refresh(any_store)
         begun_at = FIRST + timedelta(hours=begun, minutes=10)
         output = str(tmp_path / "a.html")
         run = Run(uuid4(), "a", begun_at, parameters, begun_at, None, "running", None, output)
-        ledger.started(store, run)
-        ledger.note_data(store, run)
+        ledger.started(any_store, run)
+        ledger.note_data(any_store, run)
         notebook = tmp_path / "a.py"
         notebook.write_text(text)
-        return coverage(store, ledger.run_of(store, str(run.run_id)), notebook)
+        made = coverage(any_store, ledger.run_of(any_store, str(run.run_id)), notebook)
+        ledger.finished(any_store, run)
+        return made
 
     return said
 
@@ -75,6 +77,22 @@ def test_data_that_end_before_the_report_are_late_unless_it_asks_for_no_later(co
         "LLM requests: late: the latest rows are 7 hours older than this report",
     )
     assert covered([], days=1, begun=55, until=(FIRST + timedelta(hours=30)).isoformat()).faults == ()
+
+
+def test_rows_that_came_after_the_report_before_or_are_gone_are_named(covered, any_store):
+    hours = [*range(20), *range(22, 48)]
+    assert covered(hours, days=2, begun=48).faults[1:] == ()  # there is no report before
+    with connect(any_store, autocommit=True) as connection:
+        connection.execute("DELETE FROM metrics.llm_requests WHERE request_id = 'r30'")
+    said = covered([20, 21, 48, 49], days=2, begun=50)  # the last two were yet to come
+    assert said.faults == (
+        "LLM requests: 1 of 48 hours have no rows, the longest silence from 2026-05-02 06:00 UTC to 2026-05-02 07:00 UTC",
+        "LLM requests: 2 rows of 2026-05-01 late, not in the report of 2026-05-03 00:10 UTC",
+        "LLM requests: 1 row of 2026-05-02 gone that were in the report of 2026-05-03 00:10 UTC",
+    )
+    assert covered([30], days=1, begun=51).faults == (
+        "LLM requests: 1 row of 2026-05-02 late, not in the report of 2026-05-03 02:10 UTC",
+    )
 
 
 def test_data_that_end_before_the_time_asked_for_are_late(covered):
