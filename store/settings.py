@@ -104,6 +104,15 @@ class Settings(BaseSettings):
     otlp_in_flight_mb: int = Field(
         64, ge=1, description="megabytes of OTLP requests in memory at once; beyond it senders are told to come back"
     )
+    service_address: str = Field("127.0.0.1", description="address that `gaugebook serve` takes rows on")
+    service_port: int = Field(8466, ge=0, le=65535, description="its port; 0: any free one")
+    service_keys: Path | None = Field(
+        None, description="file of the keys that may send to it; none: `home`/service-keys.json"
+    )
+    service_body_mb: int = Field(16, ge=1, le=256, description="megabytes of one batch, compressed or not, at most")
+    service_in_flight_mb: int = Field(
+        64, ge=1, description="megabytes of batches in memory at once; beyond it senders are told to come back"
+    )
     spool: Path | None = Field(None, description="folder where rows wait for the database; none: `home`/spool")
     spool_mb: int = Field(1024, ge=1, description="megabytes that wait at most; beyond it the oldest are dropped")
     spool_fsync: Literal["each", "interval", "none"] = Field(

@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from collectors.otlp.refusal import Refusal
+from collectors.web.refusal import Refusal
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 _CODES = {400: 3, 408: 4, 413: 3, 415: 3, 503: 14}  # of google.rpc: invalid argument, deadline exceeded, unavailable

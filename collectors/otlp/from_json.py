@@ -14,7 +14,7 @@ from pydantic_core import from_json
 
 from collectors.otlp.conventions import FIRST_CHUNK_EVENTS, PLACES
 from collectors.otlp.item import MOST_ITEMS, Attributes, Item
-from collectors.otlp.refusal import malformed, too_many
+from collectors.web.refusal import malformed, too_many
 
 MOST_CONTAINERS = 500_000  # objects and arrays: each takes a hundred bytes of memory, and two of the body
 _LOOKED_AT = 4

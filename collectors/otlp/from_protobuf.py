@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from collectors.otlp import view
 from collectors.otlp.conventions import FIRST_CHUNK_EVENTS, PLACES
 from collectors.otlp.item import MOST_ITEMS, Attributes, Item
-from collectors.otlp.refusal import malformed, too_many
+from collectors.web.refusal import malformed, too_many
 
 _LOOKED_AT = 4  # events of a span, from its first; the chunk that matters is at the beginning
 

@@ -7,17 +7,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from collectors.llm.attribution import Owner
+from collectors.llm.record import COLUMNS, TABLE
 from collectors.otlp import answers, from_json, from_protobuf
 from collectors.otlp.answers import Answer
-from collectors.otlp.body import decoded
 from collectors.otlp.calls import operation
 from collectors.otlp.item import Item
-from collectors.otlp.keep import Keeper
 from collectors.otlp.metrics import DUPLICATE, KEPT, OTHER, REFUSED, Metrics
 from collectors.otlp.nested import one_each
-from collectors.otlp.refusal import Refusal, Unusable
 from collectors.otlp.rows import Call, call
 from collectors.otlp.seen import Seen
+from collectors.web.body import decoded
+from collectors.web.keep import Keeper
+from collectors.web.refusal import Refusal, Unusable
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class Intake:
             count(export.signal, REFUSED, len(wrong))
             raise Refusal(400, "unusable", f"none of {len(wrong)} calls can be kept, the first because {wrong[0]}")
         kept = list(self._new(calls))
-        self._keeper.keep([each.request for each in kept])
+        self._keeper.keep(TABLE, COLUMNS, [each.request.values() for each in kept])
         for each in kept:
             self._seen.add(each.item, each.response_id)
         count(export.signal, KEPT, len(kept))

@@ -12,15 +12,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from collectors.otlp import answers
-from collectors.otlp.admission import Admission
 from collectors.otlp.answers import Answer
 from collectors.otlp.intake import CONTENT_TYPES, Export, Intake
 from collectors.otlp.metrics import SIGNALS, Metrics
-from collectors.otlp.refusal import Refusal, malformed
+from collectors.web.incoming import Incoming
+from collectors.web.refusal import Refusal
 
 log = logging.getLogger(__name__)
-
-BODY_S = 30.0  # that a sender may take for its body
 
 
 class Receiver:
@@ -28,15 +26,13 @@ class Receiver:
 
     Args:
         intake: what happens to a request.
-        admission: bounds what is in memory.
+        incoming: reads the bodies.
         metrics: counts.
         worker: one thread.
-        limit: bytes of a body.
     """
 
-    def __init__(self, intake: Intake, admission: Admission, metrics: Metrics, worker: Executor, *, limit: int) -> None:
-        self._intake, self._admission, self._metrics, self._worker = intake, admission, metrics, worker
-        self._limit = limit
+    def __init__(self, intake: Intake, incoming: Incoming, metrics: Metrics, worker: Executor) -> None:
+        self._intake, self._incoming, self._metrics, self._worker = intake, incoming, metrics, worker
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -65,58 +61,12 @@ class Receiver:
 
     async def _taken(self, signal: str, content_type: str, request: Request) -> Answer:
         if content_type not in CONTENT_TYPES:
-            await _drain(request, self._limit)
+            await self._incoming.drain(request)
             raise Refusal(415, "content_type", f"Content-Type must be one of: {', '.join(CONTENT_TYPES)}")
-        size = _declared(request)
-        if size is not None and size > self._limit:
-            raise self._too_large()
-        try:
-            # A body of unknown length is taken for as large as it may be.
-            with self._admission.admitted(self._limit if size is None else size):
-                body = await self._body(request)
-                self._metrics.received.labels(signal).inc(len(body))
-                export = Export(signal, content_type, request.headers.get("content-encoding", ""), body)
-                return await asyncio.get_running_loop().run_in_executor(self._worker, self._intake.take, export)
-        except Refusal as refusal:
-            if refusal.reason in ("overload", "stopping"):
-                await _drain(request, self._limit)
-            raise
-
-    async def _body(self, request: Request) -> bytes:
-        body = bytearray()
-        try:
-            async with asyncio.timeout(BODY_S):
-                async for chunk in request.stream():
-                    body += chunk
-                    if len(body) > self._limit:
-                        raise self._too_large()
-        except TimeoutError:
-            raise Refusal(408, "slow", f"the body did not arrive within {BODY_S:g} s") from None
-        return bytes(body)
-
-    def _too_large(self) -> Refusal:
-        return Refusal(413, "too_large", f"a body may have {self._limit:,} bytes; send smaller batches")
-
-
-def _declared(request: Request) -> int | None:
-    told = request.headers.get("content-length")
-    if told is None:
-        return None
-    if not (told.isascii() and told.isdecimal() and len(told) < 20):
-        raise malformed("Content-Length is no number")
-    return int(told)
-
-
-async def _drain(request: Request, most: int) -> None:
-    """Pass over a body that is refused: a sender may not read the answer before it has written everything."""
-    try:
-        async with asyncio.timeout(BODY_S):
-            async for chunk in request.stream():
-                most -= len(chunk)
-                if most < 0:
-                    return
-    except TimeoutError:
-        return
+        async with self._incoming.body(request) as body:
+            self._metrics.received.labels(signal).inc(len(body))
+            export = Export(signal, content_type, request.headers.get("content-encoding", ""), body)
+            return await asyncio.get_running_loop().run_in_executor(self._worker, self._intake.take, export)
 
 
 async def _healthy(request: Request) -> Response:

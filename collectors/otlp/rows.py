@@ -15,8 +15,8 @@ from collectors.otlp.calls import EMBEDDINGS
 from collectors.otlp.conventions import CHUNK_IS_TOKEN
 from collectors.otlp.item import Attributes, Item
 from collectors.otlp.providers import provider
-from collectors.otlp.refusal import Unusable
 from collectors.otlp.tokens import number_of, reported
+from collectors.web.refusal import Unusable
 from store.values import END, FIRST, TIMES
 
 SPANS, EVENTS = "otlp", "otlp_log"  # the column `source`: an event has no duration, and gives way to its span

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from collectors.llm.usage import Usage
 from collectors.otlp.item import Attributes
-from collectors.otlp.refusal import Unusable
+from collectors.web.refusal import Unusable
 
 MOST_TOKENS = 10**9  # of one call; sums of more would not fit their columns
 

@@ -28,6 +28,7 @@ from pipelines.cli import (
     report,
     run,
     scrape,
+    serve,
     tick,
     verdicts,
 )
@@ -57,6 +58,8 @@ imports.app.command()(billing.billing)
 app.add_typer(imports.app, name="import")
 collect.app.command("llm-gateway")(scrape.llm_gateway)
 app.add_typer(collect.app, name="collect")
+app.command()(serve.serve)
+app.add_typer(serve.keys, name="key")
 app.command()(export.export)
 app.command()(forecast.forecast)
 app.command()(analysis.anomalies)

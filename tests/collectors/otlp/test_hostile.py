@@ -12,11 +12,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from collectors.llm.attribution import Owner
-from collectors.otlp.body import decoded
 from collectors.otlp.intake import Export, Intake
-from collectors.otlp.keep import Keeper
 from collectors.otlp.metrics import Metrics
-from collectors.otlp.refusal import Refusal
+from collectors.web.body import decoded
+from collectors.web.keep import Keeper
+from collectors.web.refusal import Refusal
 from store.settings import Settings
 from tests.collectors.otlp.exports import CALL, JSON, PROTOBUF, encoded, span, traces
 from tests.collectors.otlp.mutate import broken, seeds
@@ -156,7 +156,7 @@ def test_damaged_compression(encoding: str, damage: str) -> None:
 def test_fuzz(store: Settings) -> None:
     """Whatever comes is answered or refused; the drill does this for ten minutes over HTTP."""
     told = Told()
-    keeper = Keeper(store, told)
+    keeper = Keeper(store, told, "otlp")
     intake = Intake(keeper, Metrics(CollectorRegistry()), owner=Owner(), limit=1 << 20)
     rng = random.Random(4)
     start = seeds()

@@ -12,8 +12,8 @@ from collectors.llm.attribution import Owner
 from collectors.llm.record import Request
 from collectors.otlp import from_json, from_protobuf
 from collectors.otlp.calls import operation
-from collectors.otlp.refusal import Unusable
 from collectors.otlp.rows import call
+from collectors.web.refusal import Unusable
 from tests.collectors.otlp.exports import CALL, JSON, PROTOBUF, Attributes, encoded, event, logs, span, traces
 
 OWNER = Owner("a-team", "a-project", "test")

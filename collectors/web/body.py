@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from collectors.otlp.refusal import Refusal, malformed
+from collectors.web.refusal import Refusal, malformed
 
 ENCODINGS = "gzip, deflate"
 MOST_RATIO = 250  # telemetry shrinks to a tenth, a few equal spans to a fiftieth; a bomb to a thousandth

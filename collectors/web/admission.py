@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from collectors.otlp.refusal import Refusal
+from collectors.web.refusal import Refusal
 
 RETRY_S = 1
 LEAST_BYTES = 4_096  # what a request takes however small its body is

@@ -10,8 +10,8 @@ from threading import Event
 import httpx2
 import pytest
 
-from collectors.otlp.admission import LEAST_BYTES, Admission
-from collectors.otlp.refusal import Refusal
+from collectors.web.admission import LEAST_BYTES, Admission
+from collectors.web.refusal import Refusal
 from store.settings import Settings
 from tests.collectors.otlp.exports import PROTOBUF, encoded, span, traces
 from tests.fix_otlp import Receiver

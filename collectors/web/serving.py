@@ -1,0 +1,69 @@
+"""An ASGI application, served from a thread."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+
+from store.errors import SettingsError
+
+MOST_CONNECTIONS = 1_000
+BACKLOG = 512
+GRACE_S = 10  # for requests that are under way when the server is stopped
+
+
+@contextmanager
+def listening(address: str, port: int, setting: str) -> Iterator[socket.socket]:
+    """A socket that listens on `port`, which the setting `setting` names; 0: any free one.
+
+    Raises:
+        SettingsError: the address or the port cannot be had.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        server = socket.create_server((address, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = f"cannot listen on {address}:{port}: {error.strerror or error}; 0 takes any free port"
+        raise SettingsError(setting, f"GAUGEBOOK_{setting.upper()}", reason) from error
+    with server:
+        yield server
+
+
+@contextmanager
+def serving(app: Starlette, listens: socket.socket, name: str) -> Iterator[threading.Thread]:
+    """A thread that serves `app`; at the end of the block it answers what is under way, and ends."""
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listens]}, name=name, daemon=True)
+    thread.start()
+    try:
+        while not server.started and thread.is_alive():
+            time.sleep(0.01)
+        yield thread
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def url(listens: socket.socket) -> str:
+    """Where it listens, as an address of HTTP."""
+    host, port = listens.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
