@@ -26,10 +26,12 @@ REQUEST = {"ts": "2026-10-01T12:00:00Z", "request_id": "r1"}
 class Serving:
     """A service in a thread of its own, that writes into the database of `settings`."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings.model_copy(update={"service_port": free_port(), "metrics_port": free_port()})
+    def __init__(self, settings: Settings, *, port: int | None = None) -> None:
+        ports = {"service_port": port or free_port(), "metrics_port": free_port()}
+        self.settings = settings.model_copy(update=ports)
         self.keys = Keys(file_of(self.settings))
-        self.token = self.keys.add("all", ["ingest:llm", "ingest:rabbitmq"], [])
+        if not self.keys.all():
+            self.token = self.keys.add("all", ["ingest:llm", "ingest:rabbitmq"], [])
         self.registry = CollectorRegistry()
         self.url = f"http://127.0.0.1:{self.settings.service_port}"
         self.client = httpx2.Client(base_url=self.url, trust_env=False, timeout=30)
