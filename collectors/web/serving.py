@@ -31,6 +31,8 @@ def listening(address: str, port: int, setting: str) -> Iterator[socket.socket]:
     except OSError as error:
         reason = f"cannot listen on {address}:{port}: {error.strerror or error}; 0 takes any free port"
         raise SettingsError(setting, f"GAUGEBOOK_{setting.upper()}", reason) from error
+    # Its connections inherit this: an answer in two parts would else wait 40 ms for the first to be acknowledged.
+    server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with server:
         yield server
 
