@@ -52,7 +52,7 @@ def fresh_database(administration: str, *, template: str | None = None) -> Itera
     name = f"gaugebook_test_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(administration, autocommit=True) as connection:
         # Files as they are: through the log, which is the default, every page of the template is written twice.
-        origin = sql.Identifier(template or "template1")
+        origin = sql.Identifier(template or "template0")  # nobody is connected to it
         connection.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(name), origin)
         )

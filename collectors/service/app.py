@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from starlette.requests import ClientDisconnect
 
 from collectors.service.batch import JSON, LINES, MOST_ROWS, Answer
 from collectors.service.door import Door, Post, content_type_of
+from collectors.service.keys import ApiKey, Keys
 from collectors.service.metrics import Metrics
 from collectors.service.rows import KINDS, Kind
 from collectors.web.incoming import Incoming
@@ -24,6 +26,7 @@ from collectors.web.refusal import Refusal
 
 log = logging.getLogger(__name__)
 
+MOST_TOGETHER = 64  # batches that are forced to disk at once
 PROBLEM = "application/problem+json"
 NONE_TAKEN = "No row could be taken; or, as a problem, the Idempotency-Key came before with another body."
 REFUSALS = {
@@ -47,11 +50,15 @@ class Problem(BaseModel):
 
 
 class Service:
-    """Receives requests in the event loop and hands each batch to `worker`, which takes them one by one."""
+    """Receives requests in the event loop; `worker`, one thread, keeps what they hold, and `gate` proves keys."""
 
-    def __init__(self, door: Door, incoming: Incoming, metrics: Metrics, worker: Executor, gate: Executor) -> None:
-        self._door, self._incoming, self._metrics = door, incoming, metrics
+    def __init__(
+        self, keys: Keys, door: Door, incoming: Incoming, metrics: Metrics, worker: Executor, gate: Executor
+    ) -> None:
+        self._keys, self._door, self._incoming, self._metrics = keys, door, incoming, metrics
         self._worker, self._gate = worker, gate
+        self._waiting: deque[tuple[Post, asyncio.Future[Answer]]] = deque()
+        self._working: asyncio.Task[None] | None = None
 
     def app(self) -> FastAPI:
         """The ASGI application."""
@@ -101,8 +108,8 @@ class Service:
         return post
 
     async def _taken(self, kind: Kind, request: Request) -> Answer:
-        loop, headers = asyncio.get_running_loop(), request.headers
-        key = await loop.run_in_executor(self._gate, self._door.known, headers.get("authorization", ""), kind.scope)
+        headers = request.headers
+        key = await self._known(headers.get("authorization", ""), kind.scope)
         try:
             content_type = content_type_of(headers.get("content-type", ""))
         except Refusal:
@@ -110,8 +117,52 @@ class Service:
             raise
         async with self._incoming.body(request) as body:
             encoding, idempotency = headers.get("content-encoding", ""), headers.get("idempotency-key", "")[:200]
-            post = Post(kind, key, content_type, encoding, idempotency, body)
-            return await loop.run_in_executor(self._worker, self._door.take, post)
+            return await self._kept(Post(kind, key, content_type, encoding, idempotency, body))
+
+    async def _known(self, authorization: str, scope: str) -> ApiKey:
+        """The key in the header Authorization, which has to have `scope`.
+
+        Raises:
+            Refusal: there is none, it is wrong, or it may do something else.
+        """
+        word, _, token = authorization.strip().partition(" ")
+        key = None
+        if word.lower() == "bearer":
+            token = token.strip()
+            loop = asyncio.get_running_loop()
+            key = self._keys.seen(token) or await loop.run_in_executor(self._gate, self._keys.of, token)
+        if key is None:
+            raise Refusal(401, "unauthorized", "send Authorization: Bearer with a key; `gaugebook key add` makes one")
+        if scope not in key.scopes:
+            raise Refusal(403, "forbidden", f"this key has not the scope {scope}")
+        return key
+
+    async def _kept(self, post: Post) -> Answer:
+        """Hand `post` to the worker, with all that came while it was busy: they share a way to the disk."""
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((post, answer))
+        if self._working is None or self._working.done():
+            self._working = asyncio.create_task(self._work())
+        return await answer
+
+    async def _work(self) -> None:
+        while self._waiting:
+            together = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))]
+            posts = [post for post, _ in together]
+            try:
+                outcomes = await asyncio.get_running_loop().run_in_executor(self._worker, self._door.take, posts)
+            except Exception as error:  # noqa: BLE001 - none of them may wait for ever
+                for _, answer in together:
+                    if not answer.done():
+                        answer.set_exception(error)
+                continue
+            for (_, answer), outcome in zip(together, outcomes, strict=True):
+                if answer.done():  # nobody waits for it any more
+                    continue
+                if isinstance(outcome, Refusal):
+                    answer.set_exception(outcome)
+                else:
+                    answer.set_result(outcome)
 
     def _refused(self, refusal: Refusal) -> Response:
         self._metrics.refused.labels(refusal.reason).inc()

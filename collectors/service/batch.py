@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Literal
@@ -42,10 +42,10 @@ class Answer(BaseModel):
 
 @dataclass
 class Batch:
-    """Rows in the order of their table's columns, with their keys, and what is to be said of the others."""
+    """Rows in the order of their table's columns, their keys, and what is to be said of the others."""
 
     rows: list[tuple[object, ...]] = field(default_factory=list)
-    keys: list[Key] = field(default_factory=list)
+    keys: set[Key] = field(default_factory=set)
     others: list[RowAnswer] = field(default_factory=list)
 
     def answer(self) -> Answer:
@@ -87,7 +87,7 @@ class Recent:
     def holds(self, table: str, key: Key) -> bool:
         return hash((table, key)) in self._keys
 
-    def add(self, table: str, keys: Sequence[Key]) -> None:
+    def add(self, table: str, keys: Iterable[Key]) -> None:
         for key in keys:
             self._keys[hash((table, key))] = None
         while len(self._keys) > self._capacity:
@@ -101,13 +101,13 @@ class Reader:
         self.kind, self._recent = kind, recent
         self._adapter: TypeAdapter[Sent] = TypeAdapter(kind.model)
 
-    def read(self, body: bytes, content_type: str, sender: Sender) -> Batch:
-        """The rows of `body`.
+    def read(self, body: bytes, content_type: str, sender: Sender, here: Container[Key] = ()) -> Batch:
+        """The rows of `body`; `here` are the keys of those that are kept with it.
 
         Raises:
             Refusal: it is no JSON, or has more than `MOST_ROWS` rows.
         """
-        batch, here = Batch(), set[Key]()
+        batch = Batch()
         for index, given in enumerate(_given(body, content_type)):
             if index == MOST_ROWS:
                 raise too_many(MOST_ROWS, "rows")
@@ -117,11 +117,10 @@ class Reader:
                 batch.others.append(RowAnswer(row=index, outcome="rejected", field=wrong.field, reason=wrong.reason))
                 continue
             key = tuple(row[name] for name in self.kind.key)
-            if key in here or self._recent.holds(self.kind.table, key):
+            if key in here or key in batch.keys or self._recent.holds(self.kind.table, key):
                 batch.others.append(RowAnswer(row=index, outcome="duplicate"))
-            here.add(key)
+            batch.keys.add(key)
             batch.rows.append(tuple(row.values()))
-            batch.keys.append(key)
         return batch
 
     def _row(self, given: object, sender: Sender) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from collectors.service.batch import CONTENT_TYPES, Answer, Reader, Recent, Sender
-from collectors.service.keys import ApiKey, Keys
-from collectors.service.metrics import Metrics
+from collectors.service.batch import CONTENT_TYPES, Answer, Key, Reader, Recent, Sender
+from collectors.service.keys import ApiKey
+from collectors.service.metrics import OUTCOMES, Metrics
 from collectors.service.rows import KINDS, Kind
 from collectors.web.body import decoded
 from collectors.web.keep import Keeper
@@ -29,19 +29,32 @@ class Post:
     idempotency_key: str
     body: bytes
 
+    @property
+    def remembered(self) -> tuple[str, str, str]:
+        """By what its answer is remembered."""
+        return self.key.key_id, self.kind.path, self.idempotency_key
+
+
+@dataclass
+class Together:
+    """Rows of one table that are kept together: their keys, and the posts that they came in."""
+
+    rows: list[tuple[object, ...]] = field(default_factory=list)
+    keys: set[Key] = field(default_factory=set)
+    posts: list[int] = field(default_factory=list)
+
 
 class Door:
-    """Takes one batch at a time.
+    """Takes batches, from one thread.
 
     Args:
-        keys: who may come in.
         keeper: keeps the rows.
         metrics: counts.
         limit: bytes that a body may become.
     """
 
-    def __init__(self, keys: Keys, keeper: Keeper, metrics: Metrics, *, limit: int) -> None:
-        self._keys, self._keeper, self._metrics, self._limit = keys, keeper, metrics, limit
+    def __init__(self, keeper: Keeper, metrics: Metrics, *, limit: int) -> None:
+        self._keeper, self._metrics, self._limit = keeper, metrics, limit
         self._recent = Recent()
         self._readers = {kind.path: Reader(kind, self._recent) for kind in KINDS}
         self._replies: OrderedDict[tuple[str, str, str], tuple[bytes, Answer]] = OrderedDict()
@@ -51,45 +64,54 @@ class Door:
         """Whether there is room on disk for what is sent."""
         return self._keeper.has_room()
 
-    def known(self, authorization: str, scope: str) -> ApiKey:
-        """The key in the header Authorization, which has to have `scope`.
+    def take(self, posts: Sequence[Post]) -> list[Answer | Refusal]:
+        """Keep the rows of `posts`, forced to disk once for all of them; when this returns they are there.
 
-        Raises:
-            Refusal: there is none, it is wrong, or it may do something else.
+        What becomes of each is an answer, or why none of its rows is kept.
         """
-        word, _, token = authorization.strip().partition(" ")
-        key = self._keys.of(token.strip()) if word.lower() == "bearer" else None
-        if key is None:
-            text = "send Authorization: Bearer with a key; `gaugebook key add` makes one"
-            raise Refusal(401, "unauthorized", text)
-        if scope not in key.scopes:
-            raise Refusal(403, "forbidden", f"this key has not the scope {scope}")
-        return key
+        outcomes: list[Answer | Refusal] = []
+        kept: dict[Kind, Together] = {}
+        for index, post in enumerate(posts):
+            try:
+                outcomes.append(self._answer(post, index, kept.setdefault(post.kind, Together())))
+            except Refusal as refusal:
+                outcomes.append(refusal)
+        for kind, together in kept.items():
+            try:
+                self._keeper.keep(kind.table, kind.columns, together.rows)
+            except Refusal as refusal:
+                for index in together.posts:
+                    outcomes[index] = refusal
+            else:
+                self._recent.add(kind.table, together.keys)
+        for post, outcome in zip(posts, outcomes, strict=True):
+            if isinstance(outcome, Answer):
+                self._answered(post, outcome)
+        return outcomes
 
-    def take(self, post: Post) -> Answer:
-        """Keep the rows of `post`; when this returns they are on disk.
-
-        Raises:
-            Refusal: none of them is kept.
-        """
+    def _answer(self, post: Post, index: int, together: Together) -> Answer:
         digest = hashlib.sha256(post.body).digest()
-        remembered = (post.key.key_id, post.kind.path, post.idempotency_key)
-        if post.idempotency_key and (reply := self._replies.get(remembered)):
+        if reply := self._replies.get(post.remembered):
             if reply[0] != digest:
                 raise Refusal(422, "idempotency", "this Idempotency-Key was sent before, with another body")
             return reply[1]
         body = decoded(post.body, post.encoding, self._limit)
-        batch = self._readers[post.kind.path].read(body, post.content_type, Sender(post.key.teams))
-        self._keeper.keep(post.kind.table, post.kind.columns, batch.rows)
-        self._recent.add(post.kind.table, batch.keys)
-        answer = batch.answer()
-        for outcome in ("accepted", "duplicate", "rejected"):
+        reader = self._readers[post.kind.path]
+        batch = reader.read(body, post.content_type, Sender(post.key.teams), together.keys)
+        together.rows += batch.rows
+        together.keys |= batch.keys
+        together.posts.append(index)
+        return batch.answer()
+
+    def _answered(self, post: Post, answer: Answer) -> None:
+        if post.remembered in self._replies:
+            return
+        for outcome in OUTCOMES:
             self._metrics.rows.labels(post.kind.path, outcome).inc(getattr(answer, outcome))
         if post.idempotency_key:
-            self._replies[remembered] = digest, answer
+            self._replies[post.remembered] = hashlib.sha256(post.body).digest(), answer
             if len(self._replies) > MOST_REPLIES:
                 self._replies.popitem(last=False)
-        return answer
 
 
 def content_type_of(header: str, known: Sequence[str] = CONTENT_TYPES) -> str:

@@ -63,22 +63,24 @@ class Keys:
         self._keys: dict[str, ApiKey] = {}
         self._proven: dict[bytes, str] = {}  # digests of tokens that were verified, and the keys that they are
 
+    def seen(self, token: str) -> ApiKey | None:
+        """The key that `of` has found for `token` before; none: ask `of`, which takes its time."""
+        with self._lock:
+            self._read()
+            return self._keys.get(self._proven.get(_digest(token), ""))
+
     def of(self, token: str) -> ApiKey | None:
         """The key whose secret is in `token`; none: of no key. What a wrong one takes says nothing of what is wrong."""
         found = TOKEN.fullmatch(token)
-        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         with self._lock:
             self._read()
-            if (key_id := self._proven.get(digest)) is not None:
-                return self._keys.get(key_id)
             key = self._keys.get(found[1]) if found else None
             try:
                 _hasher.verify(key.secret_hash if key else _NOBODY, found[2] if found else "")
             except (VerificationError, InvalidHashError):
                 return None
-            if key is None:
-                return None
-            self._proven[digest] = key.key_id
+            if key is not None:
+                self._proven[_digest(token)] = key.key_id
             return key
 
     def all(self) -> list[ApiKey]:
@@ -164,3 +166,7 @@ class Keys:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise FileUnusable(self._file, f"holds no keys as `gaugebook key add` writes them: {error}") from error
         self._stamp, self._keys, self._proven = stamp, {key.key_id: key for key in keys}, {}
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

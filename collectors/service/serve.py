@@ -67,8 +67,8 @@ def serve(settings: Settings, stop: Event, *, registry: CollectorRegistry | None
                 ThreadPoolExecutor(1, thread_name_prefix="service") as worker,
                 ThreadPoolExecutor(1, thread_name_prefix="service-gate") as gate,
             ):
-                door = Door(keys, keeper, metrics, limit=limit)
-                app = Service(door, Incoming(admission, limit), metrics, worker, gate).app()
+                door = Door(keeper, metrics, limit=limit)
+                app = Service(keys, door, Incoming(admission, limit), metrics, worker, gate).app()
                 with serving(app, listens, "service") as server:
                     log.info("taking rows at %s; metrics on %s", url(listens), exposition.url)
                     while server.is_alive() and not stop.wait(TICK_S):

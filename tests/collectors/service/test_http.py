@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -144,6 +145,19 @@ def test_an_idempotency_key_is_answered_as_before(service: Serving) -> None:
     other = service.post([REQUEST], idempotency_key="a")
     assert (other.status_code, other.json()["title"]) == (422, "idempotency")
     assert service.post([FULL], idempotency_key="b").json()["duplicate"] == 1
+
+
+def test_many_at_once_share_a_way_to_the_disk_and_each_has_its_answer(service: Serving) -> None:
+    def send(number: int) -> tuple[int, int, int]:
+        rows: list[object] = [{**REQUEST, "request_id": f"{number}-{n}"} for n in range(3)]
+        answer = service.post([*rows, REQUEST, {}] if number % 2 else b"{")
+        told = answer.json()
+        return answer.status_code, told.get("accepted", 0) + told.get("duplicate", 0), told.get("rejected", 0)
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(send, range(100)))
+    assert answers == [(200, 4, 1) if number % 2 else (400, 0, 0) for number in range(100)]
+    assert len(service.rows()) == 50 * 3 + 1
 
 
 def test_lines_and_compression(service: Serving) -> None:
