@@ -112,6 +112,8 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
             kernel_spec_manager=ThisInterpreter(log=log),
             connection_file=str(connection),
             transport="ipc" if len(str(connection)) <= MAX_SOCKET_PATH else "tcp",
+            # It has told all by then. Now and then the interrupt that comes first takes the request to end with it.
+            shutdown_wait_time=1.0,
             log=log,
         )
         return self.km
