@@ -4,8 +4,9 @@ COMMENT ON COLUMN analytics.report_run.data_rows IS
     'rows of each source and day (UTC) that the store held when the run began: of 35 days, up to a whole hour that was over for an hour';
 
 -- Rows of a source, day by day, from a whole day (UTC) to a whole hour (half-open). Of LLM usage a row is a window of a provider's report.
+-- With a setting of its own it is not taken apart into its caller, where TimescaleDB loses whose views these are.
 CREATE FUNCTION analytics.rows_by_day(family text, since timestamptz, until timestamptz) RETURNS TABLE (day date, held bigint)
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT (bucket AT TIME ZONE 'UTC')::date, sum(n)::bigint
     FROM (
         SELECT 'llm_requests' AS source, bucket, requests AS n FROM metrics.llm_requests_daily WHERE bucket < date_trunc('day', until, 'UTC')
