@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import ssl
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
@@ -33,6 +35,8 @@ class Client:
     Args:
         url: address of the service, as http://127.0.0.1:8466.
         key: as `gaugebook key add` has shown it.
+        ca: file of the CA (PEM) that has signed the service's certificate; none: the system's.
+        cert: files of a certificate (PEM) and its key, where the service asks for one.
         timeout_s: seconds to wait for one answer.
         tries: of a batch, while nobody answers or the service asks to come back.
 
@@ -41,9 +45,21 @@ class Client:
     Answer(accepted=1, duplicate=0, rejected=0, rows=[])
     """
 
-    def __init__(self, url: str, key: str, *, timeout_s: float = 30.0, tries: int = 8) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        ca: Path | str | None = None,
+        cert: tuple[Path | str, Path | str] | None = None,
+        timeout_s: float = 30.0,
+        tries: int = 8,
+    ) -> None:
         headers = {"authorization": f"Bearer {key}", "content-type": JSON}
-        self._client = httpx2.Client(base_url=url, headers=headers, timeout=timeout_s)
+        context = ssl.create_default_context(cafile=ca)
+        if cert is not None:
+            context.load_cert_chain(*cert)
+        self._client = httpx2.Client(base_url=url, headers=headers, timeout=timeout_s, verify=context)
         self._url, self._tries = url, tries
 
     def llm_requests(self, rows: Iterable[LLMRequest | Mapping[str, Any]]) -> Answer:

@@ -22,15 +22,15 @@ SHELL, PYTHON = (
 
 @pytest.mark.parametrize("any_store", ["embedded"], indirect=True)
 @pytest.mark.parametrize("program", ["sh", "python"])
-def test_examples(service: Serving, program: str) -> None:
+def test_examples(door: Serving, program: str) -> None:
     if program == "sh" and shutil.which("curl") is None:
         pytest.skip("curl is not installed")
-    environment = os.environ | {"GAUGEBOOK_KEY": service.token, "no_proxy": "127.0.0.1"}
+    environment = os.environ | {"GAUGEBOOK_KEY": door.token, "no_proxy": "127.0.0.1"}
     environment.pop("GAUGEBOOK_REPORTS", None)
     for text in SHELL if program == "sh" else PYTHON:
         command = ["bash", "-ec"] if program == "sh" else [sys.executable, "-c"]
         ran = subprocess.run(
-            [*command, text.replace("http://127.0.0.1:8466", service.url)],
+            [*command, text.replace("http://127.0.0.1:8466", door.url)],
             env=environment,
             capture_output=True,
             text=True,
@@ -44,5 +44,5 @@ def test_examples(service: Serving, program: str) -> None:
             assert told["rejected"] == 0
         else:
             assert ran.stdout.count("accepted=1 duplicate=0 rejected=0") == 4
-    (row,) = service.rows()
+    (row,) = door.rows()
     assert row["cost_usd"] > 0

@@ -26,7 +26,8 @@ from collectors.web.refusal import Refusal
 
 log = logging.getLogger(__name__)
 
-MOST_TOGETHER = 64  # batches that are forced to disk at once
+MOST_TOGETHER = 64  # batches that are forced to disk at once,
+TOGETHER_BYTES = 1 << 20  # as long as they are small
 PROBLEM = "application/problem+json"
 NONE_TAKEN = "No row could be taken; or, as a problem, the Idempotency-Key came before with another body."
 REFUSALS = {
@@ -147,7 +148,11 @@ class Service:
 
     async def _work(self) -> None:
         while self._waiting:
-            together = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))]
+            together = [self._waiting.popleft()]
+            size = len(together[0][0].body)
+            while self._waiting and len(together) < MOST_TOGETHER and size < TOGETHER_BYTES:
+                together.append(self._waiting.popleft())
+                size += len(together[-1][0].body)
             posts = [post for post, _ in together]
             try:
                 outcomes = await asyncio.get_running_loop().run_in_executor(self._worker, self._door.take, posts)

@@ -15,7 +15,7 @@ from collectors.web.body import decoded
 from collectors.web.keep import Keeper
 from collectors.web.refusal import Refusal
 
-MOST_REPLIES = 10_000  # answers that are remembered by their Idempotency-Key
+MOST_REPLIES = 100_000  # rows that are named in the answers that are remembered by their Idempotency-Key: about 50 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,7 @@ class Door:
         self._recent = Recent()
         self._readers = {kind.path: Reader(kind, self._recent) for kind in KINDS}
         self._replies: OrderedDict[tuple[str, str, str], tuple[bytes, Answer]] = OrderedDict()
+        self._named = 0  # rows in them, and one for each
 
     @property
     def open(self) -> bool:
@@ -110,8 +111,10 @@ class Door:
             self._metrics.rows.labels(post.kind.path, outcome).inc(getattr(answer, outcome))
         if post.idempotency_key:
             self._replies[post.remembered] = hashlib.sha256(post.body).digest(), answer
-            if len(self._replies) > MOST_REPLIES:
-                self._replies.popitem(last=False)
+            self._named += 1 + len(answer.rows)
+            while self._named > MOST_REPLIES:
+                _, (_, oldest) = self._replies.popitem(last=False)
+                self._named -= 1 + len(oldest.rows)
 
 
 def content_type_of(header: str, known: Sequence[str] = CONTENT_TYPES) -> str:

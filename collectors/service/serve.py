@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address
 from threading import Event
 
 from prometheus_client import CollectorRegistry
@@ -20,6 +21,7 @@ from collectors.web.admission import Admission
 from collectors.web.incoming import Incoming
 from collectors.web.keep import Keeper
 from collectors.web.serving import listening, serving, url
+from collectors.web.tls import server_context
 from store.errors import SourceError
 from store.rollup import refresh
 from store.settings import Settings
@@ -30,13 +32,22 @@ COLLECTOR = "service"
 TICK_S = 0.5
 
 
+def is_loopback(address: str) -> bool:
+    """Whether nobody but this machine reaches it.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    return ip_address(address).is_loopback
+
+
 def serve(settings: Settings, stop: Event, *, registry: CollectorRegistry | None = None) -> None:
     """Take rows at `settings.service_address`:`settings.service_port` until `stop` is set.
 
     What was accepted is on disk: forced there before the answer, unless the setting `spool_fsync` says otherwise.
 
     Raises:
-        SettingsError: the address or a port cannot be had.
+        SettingsError: the address or a port cannot be had, or a certificate cannot be used.
         FileUnusable: the file of the keys cannot be read.
         SpoolError: the folder of the spool cannot be used.
         SourceError: the server ended before it was told to.
@@ -47,6 +58,7 @@ def serve(settings: Settings, stop: Event, *, registry: CollectorRegistry | None
     health, metrics = Health(COLLECTOR, registry), Metrics(registry, [kind.path for kind in KINDS])
     admission = Admission(max(settings.service_in_flight_mb, settings.service_body_mb) << 20)
     limit = settings.service_body_mb << 20
+    tls = server_context(settings.service_cert, settings.service_cert_key, settings.service_client_ca, "service_cert")
     keys = Keys(file_of(settings))
     if not keys.all():
         log.warning("nobody has a key yet: `gaugebook key add NAME --scope ingest:llm` makes one")
@@ -69,8 +81,13 @@ def serve(settings: Settings, stop: Event, *, registry: CollectorRegistry | None
             ):
                 door = Door(keeper, metrics, limit=limit)
                 app = Service(keys, door, Incoming(admission, limit), metrics, worker, gate).app()
-                with serving(app, listens, "service") as server:
-                    log.info("taking rows at %s; metrics on %s", url(listens), exposition.url)
+                with serving(app, listens, "service", tls) as server:
+                    where = url(listens, "https" if tls else "http")
+                    log.info("taking rows at %s; metrics on %s", where, exposition.url)
+                    if tls is None and not is_loopback(listens.getsockname()[0]):
+                        log.warning(
+                            "keys come in plain HTTP: name a certificate in service_cert"
+                        )
                     while server.is_alive() and not stop.wait(TICK_S):
                         health.succeeded(0.0)
                         periodic.tick()

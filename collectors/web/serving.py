@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -38,8 +39,10 @@ def listening(address: str, port: int, setting: str) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def serving(app: Starlette, listens: socket.socket, name: str) -> Iterator[threading.Thread]:
-    """A thread that serves `app`; at the end of the block it answers what is under way, and ends."""
+def serving(
+    app: Starlette, listens: socket.socket, name: str, tls: ssl.SSLContext | None = None
+) -> Iterator[threading.Thread]:
+    """A thread that serves `app`, in plain without `tls`; at the end it answers what is under way."""
     config = uvicorn.Config(
         app,
         http="h11",
@@ -52,6 +55,7 @@ def serving(app: Starlette, listens: socket.socket, name: str) -> Iterator[threa
         proxy_headers=False,
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=GRACE_S,
+        ssl_context_factory=(lambda _config, _default: tls) if tls else None,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listens]}, name=name, daemon=True)
@@ -65,7 +69,7 @@ def serving(app: Starlette, listens: socket.socket, name: str) -> Iterator[threa
         thread.join()
 
 
-def url(listens: socket.socket) -> str:
+def url(listens: socket.socket, scheme: str = "http") -> str:
     """Where it listens, as an address of HTTP."""
     host, port = listens.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -31,7 +31,8 @@ def serve(
     """Take rows over HTTP into the store until Ctrl-C or SIGTERM.
 
     What it has accepted is on disk. A database that is away is waited for; rows wait in the spool. Its OpenAPI
-    document is at /openapi.json. It speaks plain HTTP: beyond this machine put a proxy with TLS before it.
+    document is at /openapi.json. It speaks plain HTTP unless the setting `service_cert` names a certificate, which it
+    needs beyond this machine.
 
     Example: `gaugebook key add shop --scope ingest:llm --team shop` and `gaugebook serve`
     """

@@ -25,10 +25,10 @@ def requests(count: int) -> list[LLMRequest]:
 
 
 def test_rows_go_in_batches_and_their_answers_are_put_together(
-    service: Serving, monkeypatch: pytest.MonkeyPatch
+    door: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     monkeypatch.setattr(module, "BATCH", 10)
-    with Client(service.url, service.token) as client:
+    with Client(door.url, door.token) as client:
         answer = client.llm_requests([*requests(24), {"request_id": "x"}, {"ts": START, "request_id": "r0"}])
         assert (answer.accepted, answer.duplicate, answer.rejected) == (24, 1, 1)
         assert [(told.row, told.outcome, told.field) for told in answer.rows] == [
@@ -38,27 +38,27 @@ def test_rows_go_in_batches_and_their_answers_are_put_together(
         assert client.queues([QueueSample(ts=START, cluster="c", vhost="/", queue="q", messages=1)]).accepted == 1
         assert client.nodes([{"ts": START, "cluster": "c", "node": "n", "running": True}]).accepted == 1
         assert client.llm_usage([{"ts": START, "width_s": 60, "requests": 1}]).accepted == 1
-    rows = service.rows()
+    rows = door.rows()
     assert (len(rows), rows[0]["cost_usd"]) == (24, Decimal("0.123456789"))
 
 
-def test_what_is_refused_is_said_at_once(service: Serving) -> None:
-    with Client(service.url, "gbk_wrong") as client, pytest.raises(SourceError, match="gaugebook key add") as refused:
+def test_what_is_refused_is_said_at_once(door: Serving) -> None:
+    with Client(door.url, "gbk_wrong") as client, pytest.raises(SourceError, match="gaugebook key add") as refused:
         client.llm_requests(requests(1))
     assert refused.value.kind == "denied"
 
 
-def test_it_waits_for_a_service_that_is_away(service: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_waits_for_a_service_that_is_away(door: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BACK_OFF_S", 0.05)
-    settings = service.settings
-    service.close()
-    with Client(service.url, service.token, tries=3) as client, pytest.raises(SourceError) as refused:
+    settings = door.settings
+    door.close()
+    with Client(door.url, door.token, tries=3) as client, pytest.raises(SourceError) as refused:
         client.llm_requests(requests(1))
     assert refused.value.kind == "down"
     started: list[Serving] = []
     again = Timer(1.0, lambda: started.append(Serving(settings, port=settings.service_port)))
     again.start()
-    with Client(service.url, service.token, tries=12) as client:
+    with Client(door.url, door.token, tries=12) as client:
         assert client.llm_requests(requests(3)).accepted == 3
     again.join()
     assert len(started[0].rows()) == 3
