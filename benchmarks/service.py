@@ -16,12 +16,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from threading import Thread
 
 sys.path[0] = str(Path(__file__).parents[1])
 
@@ -35,6 +36,7 @@ from tests.servers import free_port
 SERVER_CORE, OTHER_CORES = {0}, set(range(1, os.cpu_count() or 1)) or {0}
 PATH = "/v1/llm/requests"
 REACH_ROWS = 20_000.0
+MOST_MB = 256.0
 WARM_UP_S = 2.0
 DELIVER_S = 600.0
 ROW = {
@@ -79,7 +81,9 @@ def measure(settings: Settings, seconds: float) -> list[Figure]:
         for _ in range(2):
             batches.append([_load(server, 100, 4, seconds) for server in (ours, bare)])
             singles.append([_load(server, 1, 16, seconds) for server in (ours, bare)])
+        statuses, peak_mb = _overload(ours, seconds)
         kept = _delivered(settings, ours.accepted)
+    print(f"overload: {dict(statuses)}")
     print(f"{kept:,} rows kept of {ours.accepted:,} accepted")
     assert kept == ours.accepted
     rows, bare_rows = (statistics.median(each[n].rate for each in batches) for n in (0, 1))
@@ -100,6 +104,7 @@ def measure(settings: Settings, seconds: float) -> list[Figure]:
             3.0,
             at_most=True,
         ),
+        Figure("memory under overload", "MB", peak_mb, {}, MOST_MB, peak_mb / MOST_MB, 1.0, at_most=True),
     ]
 
 
@@ -118,7 +123,7 @@ class Server:
     """Where it listens, and what it has accepted."""
 
     def __init__(self, port: int, token: str = "") -> None:
-        self.port, self.accepted = port, 0
+        self.port, self.accepted, self.pid = port, 0, 0
         self.head = (
             f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
             "Content-Type: application/json\r\nContent-Length: "
@@ -154,21 +159,47 @@ def _load(server: Server, batch: int, senders: int, seconds: float) -> Load:
                 rows[number] += batch
         connection.close()
 
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(senders)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    _in_threads([Thread(target=run, args=(number,)) for number in range(senders)])
     server.accepted += sum(answered)
     return Load(sum(rows), seconds, waits)
+
+
+def _overload(server: Server, seconds: float) -> tuple[Counter[int], float]:
+    """Statuses of 24 senders that send 3.7 MB each and do not wait as they are told to, and megabytes at most."""
+    statuses: Counter[int] = Counter()
+    until = time.monotonic() + seconds
+    padded = _TEMPLATE[:-1] + b', "attrs": {"x": "' + 400 * b"y" + b'"}}'
+
+    def run() -> None:
+        while time.monotonic() < until:
+            body = _body(4_500, padded)
+            try:
+                with socket.create_connection(("127.0.0.1", server.port)) as connection:
+                    connection.sendall(server.head + str(len(body)).encode() + b"\r\n\r\n" + body)
+                    status = int(connection.recv(65536)[9:12])
+            except OSError:
+                status = 0
+            statuses[status] += 1
+
+    _in_threads([Thread(target=run) for _ in range(24)])
+    server.accepted += 4_500 * statuses[200]
+    status = Path(f"/proc/{server.pid}/status").read_text(encoding="ascii")
+    return statuses, int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
 
 
 _TEMPLATE = json.dumps({**ROW, "request_id": "#"}).encode()
 
 
-def _body(batch: int) -> bytes:
-    first = next(_numbers) * 1000
-    return b"[" + b",".join(_TEMPLATE.replace(b"#", b"r%012d" % (first + n)) for n in range(batch)) + b"]"
+def _body(batch: int, row: bytes = _TEMPLATE) -> bytes:
+    first = next(_numbers) * 10_000
+    return b"[" + b",".join(row.replace(b"#", b"r%012d" % (first + n)) for n in range(batch)) + b"]"
+
+
+def _in_threads(threads: list[Thread]) -> None:
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def _accepted(connection: socket.socket, batch: int) -> None:
@@ -214,6 +245,7 @@ def _bare() -> Iterator[Server]:
 @contextmanager
 def _running(command: list[str], environment: dict[str, str], server: Server) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, cwd=sys.path[0])
+    server.pid = process.pid
     os.sched_setaffinity(process.pid, SERVER_CORE)
     try:
         while True:

@@ -114,9 +114,9 @@ class Settings(BaseSettings):
     service_client_ca: Path | None = Field(
         None, description="CA (PEM) of clients, which then need a certificate besides a key; none: a key is enough"
     )
-    service_body_mb: int = Field(8, ge=1, le=256, description="megabytes of one batch, compressed or not, at most")
+    service_body_mb: int = Field(4, ge=1, le=256, description="megabytes of one batch, compressed or not, at most")
     service_in_flight_mb: int = Field(
-        32, ge=1, description="megabytes of batches in memory at once; beyond it senders are told to come back"
+        16, ge=1, description="megabytes of batches in memory at once; beyond it senders are told to come back"
     )
     spool: Path | None = Field(None, description="folder where rows wait for the database; none: `home`/spool")
     spool_mb: int = Field(1024, ge=1, description="megabytes that wait at most; beyond it the oldest are dropped")

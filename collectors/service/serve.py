@@ -85,9 +85,7 @@ def serve(settings: Settings, stop: Event, *, registry: CollectorRegistry | None
                     where = url(listens, "https" if tls else "http")
                     log.info("taking rows at %s; metrics on %s", where, exposition.url)
                     if tls is None and not is_loopback(listens.getsockname()[0]):
-                        log.warning(
-                            "keys come in plain HTTP: name a certificate in service_cert"
-                        )
+                        log.warning("keys come in plain HTTP: name a certificate in service_cert")
                     while server.is_alive() and not stop.wait(TICK_S):
                         health.succeeded(0.0)
                         periodic.tick()
