@@ -22,13 +22,15 @@ from collectors.service.keys import ApiKey, Keys
 from collectors.service.metrics import Metrics
 from collectors.service.rows import KINDS, Kind
 from collectors.web.incoming import Incoming
-from collectors.web.refusal import Refusal
+from collectors.web.refusal import Refusal, malformed
 
 log = logging.getLogger(__name__)
 
+KEY_CHARACTERS = 200  # of an Idempotency-Key
 MOST_TOGETHER = 64  # batches that are forced to disk at once,
 TOGETHER_BYTES = 1 << 20  # as long as they are small
 PROBLEM = "application/problem+json"
+IS_PROBLEM: dict[str, Any] = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 NONE_TAKEN = "No row could be taken; or, as a problem, the Idempotency-Key came before with another body."
 REFUSALS = {
     400: "The body is no JSON, or damaged.",
@@ -74,16 +76,17 @@ class Service:
                 description=f"The key needs the scope `{kind.scope}`. With 200 what is accepted is on disk.",
                 response_model=Answer,
                 responses={
-                    422: {
-                        "model": Answer,
-                        "description": "No row could be taken, or the Idempotency-Key was another body's.",
-                    },
-                    **{status: {"model": Problem, "description": text} for status, text in REFUSALS.items()},
+                    422: {"model": Answer, "description": NONE_TAKEN, "content": IS_PROBLEM},
+                    **{status: {"description": text, "content": IS_PROBLEM} for status, text in REFUSALS.items()},
                 },
                 openapi_extra=_taken(kind),
             )
-        app.add_api_route("/healthz", _healthy, methods=["GET"], summary="Whether it runs.")
-        app.add_api_route("/readyz", self._ready, methods=["GET"], summary="Whether it has room for rows.")
+        app.add_api_route(
+            "/healthz", _healthy, methods=["GET"], summary="Whether it runs.", response_class=PlainTextResponse
+        )
+        app.add_api_route(
+            "/readyz", self._ready, methods=["GET"], summary="Whether it has room.", response_class=PlainTextResponse
+        )
         app.openapi = lambda: _described(app)  # type: ignore[method-assign]
         return app
 
@@ -113,11 +116,14 @@ class Service:
         key = await self._known(headers.get("authorization", ""), kind.scope)
         try:
             content_type = content_type_of(headers.get("content-type", ""))
+            idempotency = headers.get("idempotency-key", "")
+            if len(idempotency) > KEY_CHARACTERS:
+                raise malformed(f"Idempotency-Key is longer than {KEY_CHARACTERS} characters")
         except Refusal:
             await self._incoming.drain(request)
             raise
         async with self._incoming.body(request) as body:
-            encoding, idempotency = headers.get("content-encoding", ""), headers.get("idempotency-key", "")[:200]
+            encoding = headers.get("content-encoding", "")
             return await self._kept(Post(kind, key, content_type, encoding, idempotency, body))
 
     async def _known(self, authorization: str, scope: str) -> ApiKey:
@@ -197,7 +203,7 @@ def _taken(kind: Kind) -> dict[str, Any]:
         "name": "Idempotency-Key",
         "in": "header",
         "description": "Sent again with the same body, the answer is the same.",
-        "schema": {"type": "string", "maxLength": 200},
+        "schema": {"type": "string", "maxLength": KEY_CHARACTERS},
     }
     content = {JSON: {"schema": {"anyOf": [rows, row]}}, LINES: {"schema": {"type": "string"}}}
     return {
@@ -211,8 +217,9 @@ def _described(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document, with the models of the rows and how to show a key."""
     if app.openapi_schema is None:
         made = FastAPI.openapi(app)
+        described: list[type[BaseModel]] = [Problem, *(kind.model for kind in KINDS)]
         _, models = models_json_schema(
-            [(kind.model, "validation") for kind in KINDS], ref_template="#/components/schemas/{model}"
+            [(model, "validation") for model in described], ref_template="#/components/schemas/{model}"
         )
         made["components"]["schemas"].update(models["$defs"])
         made["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}

@@ -9,7 +9,16 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    WithJsonSchema,
+)
 
 from collectors.files import values
 from collectors.files.cost import cost_of
@@ -47,8 +56,17 @@ def _affordable(found: Decimal) -> Decimal:
     return values.money(found) or Decimal(0)
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_sane)]
-Key = Annotated[str, AfterValidator(_text)]
+Moment = Annotated[
+    AwareDatetime,
+    BeforeValidator(_written),
+    AfterValidator(_sane),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": "^2[01]"}),
+]
+Key = Annotated[
+    str,
+    AfterValidator(_text),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": values.KEY_BYTES, "pattern": "\\S"}),
+]
 Count = Annotated[int, Field(strict=True, ge=0, le=INT8)]
 Small = Annotated[int, Field(strict=True, ge=0, le=INT4)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]

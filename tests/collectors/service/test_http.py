@@ -185,6 +185,7 @@ def test_ten_thousand_rows_and_no_more(door: Serving) -> None:
         (b'[{"ts": NaN}]', {}, 400, "malformed"),
         (b"[" + b"9" * 10_000 + b"]", {}, 400, "malformed"),
         (b"\xff", {}, 400, "malformed"),
+        (b"[]", {"idempotency_key": "k" * 201}, 400, "malformed"),
         (b"[]", {"content_type": "text/plain"}, 415, "content_type"),
         (b"[]", {"content_encoding": "br"}, 415, "encoding"),
         (gzip.compress(bytes(100 << 20)), {"content_encoding": "gzip"}, 413, "too_large"),
